@@ -1,0 +1,38 @@
+// Planted bugs. RL_MUTANT(kName) is false in every shipped build. In the test build
+// (RINGLEADER_MUTANTS) it is true while a test has that mutant switched on, and the test has to
+// notice: a check that no planted bug can make fail proves nothing.
+#pragma once
+
+#include <cstdint>
+
+namespace ringleader {
+
+enum class Mutant : uint8_t {
+  kNone = 0,
+  kSkipDataSync,           // the flusher reports durable without fdatasync
+  kSkipChainCheck,         // a record whose prevCrc does not fit is accepted
+  kAcceptTornBelowMark,    // recovery cuts the log below the durable mark
+  kSkipDirectorySync,      // a new segment's directory entry is not flushed
+  kSkipRecycleInvalidate,  // a recycled segment keeps its old header page
+  kSkipPayloadCheck,       // payload checksums are not compared
+  kSkipTailRewrite,        // recovery trusts page-cache bytes it has not flushed
+  kSkipSegmentBarrier,     // the flusher starts a segment before the previous one is flushed
+  kDurableBeforeSync,      // the durable position is published before fdatasync returns
+  kSkipRedo,               // the next writer does not repair a dead writer's state
+  kPublishBeforeCopy,      // the appended end moves before the record's bytes are in the ring
+  kRetryFailedSync,        // a failed flush is tried again as if nothing had happened
+  kIgnoreRetention,        // a segment is recycled although a consumer still needs it
+  kCount,
+};
+
+// "kSkipDataSync" -> "SkipDataSync"; never null.
+const char* MutantName(Mutant mutant);
+
+#ifdef RINGLEADER_MUTANTS
+extern Mutant g_mutant;
+#define RL_MUTANT(name) (::ringleader::g_mutant == ::ringleader::Mutant::name)
+#else
+#define RL_MUTANT(name) false
+#endif
+
+}  // namespace ringleader

@@ -1,0 +1,137 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+
+#include "base/mutant.h"
+#include "harness.h"
+
+namespace ringleader::test {
+
+std::vector<TestCase>& AllTests() {
+  static std::vector<TestCase> tests;
+  return tests;
+}
+
+namespace {
+uint64_t g_seed = 1;
+std::vector<std::string> g_temp_dirs;
+
+void DropTempDirs(bool remove) {
+  for (const std::string& dir : g_temp_dirs) {
+    std::error_code ignored;
+    if (remove) std::filesystem::remove_all(dir, ignored);
+    if (!remove) std::printf("    kept: %s\n", dir.c_str());
+  }
+  g_temp_dirs.clear();
+}
+
+enum class Outcome { kPassed, kFailed, kSkipped };
+
+Outcome RunOne(const TestCase& test) {
+  std::string what;
+  try {
+    test.run();
+    DropTempDirs(true);
+    return Outcome::kPassed;
+  } catch (const Failure& failure) {
+    what = failure.text;
+  } catch (const Skip& skip) {
+    DropTempDirs(true);
+    std::printf("skipped %s.%s: %s\n", test.suite, test.name, skip.reason.c_str());
+    return Outcome::kSkipped;
+  } catch (const std::exception& error) {
+    what = std::string("exception: ") + error.what();
+  }
+  std::printf("FAILED %s.%s (seed %llu)\n    %s\n", test.suite, test.name,
+              static_cast<unsigned long long>(g_seed), what.c_str());
+  DropTempDirs(false);
+  return Outcome::kFailed;
+}
+
+bool SetMutant(const char* name) {
+#ifdef RINGLEADER_MUTANTS
+  for (uint8_t i = 0; i < static_cast<uint8_t>(Mutant::kCount); ++i) {
+    if (std::strcmp(MutantName(static_cast<Mutant>(i)), name) == 0) {
+      g_mutant = static_cast<Mutant>(i);
+      return true;
+    }
+  }
+#else
+  (void)name;
+#endif
+  return false;
+}
+
+bool Wanted(const TestCase& test, const std::vector<std::string>& filters) {
+  if (filters.empty()) return true;
+  const std::string full = std::string(test.suite) + "." + test.name;
+  for (const std::string& filter : filters) {
+    if (full.find(filter) != std::string::npos) return true;
+  }
+  return false;
+}
+}  // namespace
+
+uint64_t Seed() { return g_seed; }
+
+uint64_t Scale(uint64_t count) {
+  const char* scale = std::getenv("RINGLEADER_TEST_SCALE");
+  const double factor = scale ? std::strtod(scale, nullptr) : 1;
+  const double scaled = static_cast<double>(count) * factor;
+  return scaled < 1 ? 1 : static_cast<uint64_t>(scaled);
+}
+
+std::string TempDir() {
+  std::string pattern = (std::filesystem::temp_directory_path() / "ringleader-XXXXXX").string();
+  if (!mkdtemp(pattern.data())) Fail(__FILE__, __LINE__, "mkdtemp " + pattern);
+  g_temp_dirs.push_back(pattern);
+  return pattern;
+}
+
+int Main(int argc, char** argv) {
+  std::vector<std::string> filters;
+  bool list = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--list") == 0) {
+      list = true;
+    } else if (std::strncmp(argv[i], "--seed=", 7) == 0) {
+      g_seed = std::strtoull(argv[i] + 7, nullptr, 0);
+    } else if (std::strncmp(argv[i], "--mutant=", 9) == 0) {
+      if (!SetMutant(argv[i] + 9)) {
+        std::fprintf(stderr, "no such mutant in this build: %s\n", argv[i] + 9);
+        return 2;
+      }
+    } else {
+      filters.push_back(argv[i]);
+    }
+  }
+  int passed = 0, failed = 0, skipped = 0;
+  for (const TestCase& test : AllTests()) {
+    if (!Wanted(test, filters)) continue;
+    if (list) {
+      std::printf("%s.%s\n", test.suite, test.name);
+      continue;
+    }
+    switch (RunOne(test)) {
+      case Outcome::kPassed: ++passed; break;
+      case Outcome::kFailed: ++failed; break;
+      case Outcome::kSkipped: ++skipped; break;
+    }
+    std::fflush(stdout);
+  }
+  if (list) return 0;
+  if (skipped > 0) {
+    std::printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  } else {
+    std::printf("%d passed, %d failed\n", passed, failed);
+  }
+  return failed > 0 || passed + skipped == 0 ? 1 : 0;
+}
+
+}  // namespace ringleader::test
+
+int main(int argc, char** argv) { return ringleader::test::Main(argc, argv); }
