@@ -18,7 +18,7 @@ enum class Mutant : uint8_t {
   kSkipTailRewrite,        // recovery trusts page-cache bytes it has not flushed
   kSkipSegmentBarrier,     // the flusher starts a segment before the previous one is flushed
   kDurableBeforeSync,      // the durable position is published before fdatasync returns
-  kSkipRedo,               // the next writer does not repair a dead writer's state
+  kUpdateStateInPlace,     // a writer changes the state that counts instead of the spare one
   kPublishBeforeCopy,      // the appended end moves before the record's bytes are in the ring
   kRetryFailedSync,        // a failed flush is tried again as if nothing had happened
   kIgnoreRetention,        // a segment is recycled although a consumer still needs it

@@ -1,0 +1,73 @@
+// The control page of an environment: who it is and what is known to be on its disk.
+//
+//   control   two slots of 4096 bytes; the valid one with the higher sequence number counts
+//
+// A save writes the slot that does not count and flushes it. A torn or failed save therefore leaves
+// the older slot, which is always a safe answer: identities never change, and every position in it
+// is a lower bound that only grows. (docs/FORMATS.md#control)
+// Threads: callers hold the keeper role or have the environment to themselves.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "env/env.h"
+#include "log/log_format.h"
+
+namespace ringleader {
+
+inline constexpr size_t kMaxConsumers = 32;
+inline constexpr size_t kMaxConsumerName = 47;
+
+// Somebody who still needs the log from a position on: a replica, a base tree, an archive.
+struct Consumer {
+  std::string name;             // 1 to 47 bytes
+  Lsn position;                 // everything below is not needed any more
+  uint64_t max_bytes = 0;       // give up on it when it lags further behind; 0 = never
+  uint64_t max_age_us = 0;      // or when what it needs is older; 0 = never
+  bool broken = false;          // given up on: it holds nothing back any more
+};
+
+struct ControlState {
+  uint64_t sequence = 0;        // of the save
+  Id128 environment_id{};       // minted when the directory is formatted
+  Id128 group_id{};             // the same in every member of a group
+  uint64_t incarnation = 0;     // identity of this copy
+  uint64_t segment_bytes = 0;
+  uint64_t created_us = 0;
+  Lsn start;                    // the log holds everything from here on; segments below may be gone
+  Lsn durable_mark;             // the log was flushed at least up to here
+  Lsn archived;                 // segments below are in the archive
+  bool clean = false;           // closed in order: the log ends at durable_mark
+  std::vector<Consumer> consumers;
+};
+
+inline constexpr size_t kControlSlotBytes = 4096;
+
+// The bytes of one slot, and back. Decode refuses anything that Encode would not have written.
+std::vector<uint8_t> EncodeControl(const ControlState& state);
+Result<ControlState> DecodeControl(Bytes slot);
+
+class ControlFile {
+ public:
+  // kNotFound where the environment has not been formatted.
+  static Result<ControlFile> Open(Env& env, const std::string& directory);
+  // Writes a new control file; it and its name are flushed before this returns.
+  static Result<ControlFile> Create(Env& env, const std::string& directory,
+                                    const ControlState& initial);
+
+  // The newest valid slot, read again from the disk. kCorruption where neither is valid.
+  Result<ControlState> Load();
+  // Flushed when it returns. Sets state.sequence.
+  Status Save(ControlState& state);
+
+ private:
+  explicit ControlFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
+
+  std::unique_ptr<File> file_;
+};
+
+}  // namespace ringleader

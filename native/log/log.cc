@@ -1,0 +1,191 @@
+#include "log/log.h"
+
+#include <algorithm>
+
+namespace ringleader {
+namespace {
+
+Status Closed() { return Status(Code::kClosed, "the log is closed"); }
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
+                                       const LogOptions& options) {
+  if (!options.archive.empty()) {
+    const Status made = env.files.MakeDirectory(options.archive);
+    if (!made.ok() && made.code() != Code::kExists) return made;
+  }
+  std::unique_ptr<Log> log(new Log(env));
+  RL_ASSIGN_OR_RETURN(log->attachment_, LogAttachment::Open(env, directory, options));
+  LogAttachment& at = *log->attachment_;
+  const uint64_t segment = at.control.segment_bytes;
+  log->files_ = std::make_unique<SegmentFiles>(env, JoinPath(directory, "log"), segment);
+  log->flusher_ = std::make_unique<LogFlusher>(env, *at.region, *log->files_);
+  log->keeper_ = std::make_unique<LogKeeper>(env, *at.region, *log->files_, *log->flusher_,
+                                             std::move(*at.control_file), options.archive,
+                                             options.segments_ahead);
+  log->appender_ =
+      std::make_unique<LogAppender>(env, *at.region, *log->files_, *log->flusher_, *log->keeper_,
+                                    at.control.group_id);
+  if (options.service_threads) {
+    log->service_ = std::make_unique<LogService>(env, *at.region, *log->flusher_, *log->keeper_,
+                                                 options.flush_interval_ns,
+                                                 options.segments_ahead * segment);
+  }
+  return log;
+}
+
+Log::~Log() {
+  if (!attachment_ || closed_) return;
+  const Status ignored = Close();
+  (void)ignored;  // whoever wants to know calls Close
+}
+
+Status Log::Close() {
+  if (closed_) return Closed();
+  closed_ = true;
+  service_.reset();
+  const auto flush_all = [this] {
+    const Lsn tail(region()->ends.tail.load(std::memory_order_acquire));  // pairs with W1
+    return flusher_->WaitFor(tail, Level::kFlushed);
+  };
+  const Status flushed = flush_all();
+  const Status left = attachment_->Close([&] {
+    RL_RETURN_IF_ERROR(flush_all());
+    return keeper_->Save(true);
+  });
+  appender_.reset();
+  keeper_.reset();
+  flusher_.reset();
+  return flushed.ok() ? left : flushed;
+}
+
+Result<Appended> Log::Append(const Entry& entry) {
+  if (closed_) return Closed();
+  auto appended = appender_->Append(entry);
+  if (appended.ok() && service_) NoteAppends({&appended.value(), 1});
+  return appended;
+}
+
+Result<size_t> Log::TryAppend(std::span<const Entry> entries, std::span<Appended> appended) {
+  if (closed_) return Closed();
+  auto count = appender_->TryAppend(entries, appended);
+  if (count.ok() && service_) NoteAppends(appended.first(count.value()));
+  return count;
+}
+
+// The keeper has work whenever the writers enter a new segment.
+void Log::NoteAppends(std::span<const Appended> appended) {
+  if (appended.empty()) return;
+  const uint64_t segment = appended.back().end.value / files_->segment_bytes();
+  // Relaxed: a hint, and one ring too many or too late does no harm.
+  if (segment_seen_.exchange(segment, std::memory_order_relaxed) != segment) {
+    service_->RingKeeper();
+  }
+  service_->NoteAppend();
+}
+
+Status Log::WaitFor(Lsn end, Level level, uint64_t timeout_ns) {
+  if (closed_) return Closed();
+  if (end.value > region()->ends.tail.load(std::memory_order_acquire)) {
+    return Status(Code::kInvalidArgument, "nothing has been appended up to that position");
+  }
+  return flusher_->WaitFor(end, level, timeout_ns);
+}
+
+void Log::OnProgress(std::function<void()> on_progress) {
+  RL_CHECK(service_ != nullptr);
+  service_->OnProgress(std::move(on_progress));
+}
+
+void Log::Request(Lsn end, Level level) {
+  if (!closed_) service_->Request(end, level);
+}
+
+bool Log::Reached(Lsn end, Level level) const { return !closed_ && flusher_->Reached(end, level); }
+
+Status Log::Failure() const { return closed_ ? Closed() : flusher_->Failure(); }
+
+std::unique_ptr<LogReader> Log::Read(Lsn from) {
+  return std::make_unique<LogReader>(region(), *files_, *flusher_, from);
+}
+
+Result<uint64_t> Log::Verify() {
+  if (closed_) return Closed();
+  LogReader reader(region(), *files_, *flusher_,
+                   Lsn(region()->space.start.load(std::memory_order_acquire)));
+  for (uint64_t entries = 0;; ++entries) {
+    RL_ASSIGN_OR_RETURN(const std::optional<LogEntry> entry, reader.Next());
+    if (!entry) return entries;
+  }
+}
+
+LogStat Log::Stat() const {
+  LogStat stat;
+  if (closed_) return stat;
+  constexpr auto kNow = std::memory_order_acquire;
+  const RegionLayout& shared = *region();
+  stat.start = Lsn(shared.space.start.load(kNow));
+  // Read from the back, so that no position is reported ahead of the one it follows.
+  stat.durable = Lsn(shared.flushed.durable.load(kNow));
+  stat.written = Lsn(shared.flushed.written.load(kNow));
+  stat.visible = Lsn(shared.ends.visible.load(kNow));
+  stat.tail = Lsn(shared.ends.tail.load(kNow));
+  stat.prepared_end = Lsn(shared.space.prepared_end.load(kNow));
+  stat.archived = Lsn(shared.keeper.archived.load(kNow));
+  stat.term = Term(shared.ends.term.load(kNow));
+  stat.records = shared.ends.records.load(kNow);
+  stat.transactions = shared.ends.transactions.load(kNow);
+  stat.payload_bytes = shared.ends.payload_bytes.load(kNow);
+  stat.writes = shared.flusher.writes.load(kNow);
+  stat.flushes = shared.flusher.flushes.load(kNow);
+  stat.flushed_bytes = shared.flusher.flushed_bytes.load(kNow);
+  stat.last_flush_ns = shared.flusher.last_flush_ns.load(kNow);
+  stat.longest_flush_ns = shared.flusher.longest_flush_ns.load(kNow);
+  const uint64_t started = shared.flusher.started_ns.load(kNow);
+  const uint64_t now = env_.clock.MonotonicNanos();
+  stat.flush_age_ns = started != 0 && now > started ? now - started : 0;
+  stat.writer_repairs = shared.writer.repairs.load(kNow);
+  stat.flusher_takeovers = shared.flusher.takeovers.load(kNow);
+  stat.hold_samples = shared.writer.hold_samples.load(kNow);
+  stat.hold_ns = shared.writer.hold_ns.load(kNow);
+  stat.segments_prepared = shared.keeper.segments_prepared.load(kNow);
+  stat.segments_recycled = shared.keeper.segments_recycled.load(kNow);
+  stat.disk_full = shared.space.full_since_ns.load(kNow) != 0;
+  stat.failed_errno = shared.progress.failed.load(kNow);
+  stat.segment_bytes = files_->segment_bytes();
+  stat.ring_bytes = region().ring_bytes();
+  stat.ring_in_file = region().in_file();
+  if (attachment_->recovered) {
+    stat.recovered_records = attachment_->recovered->records;
+    stat.salvaged_bytes = attachment_->recovered->salvaged_bytes;
+    stat.recovered_torn_tail = attachment_->recovered->torn;
+    stat.recovery_ns = attachment_->recovery_ns;
+  }
+  if (service_) {
+    stat.housekeeping_failures = service_->housekeeping_failures();
+    stat.last_housekeeping_failure = service_->last_housekeeping_failure();
+  }
+  return stat;
+}
+
+Status Log::PutConsumer(const Consumer& consumer) {
+  return closed_ ? Closed() : keeper_->PutConsumer(consumer);
+}
+
+Status Log::AdvanceConsumer(const std::string& name, Lsn position) {
+  return closed_ ? Closed() : keeper_->retention().Advance(name, position);
+}
+
+Status Log::RemoveConsumer(const std::string& name) {
+  return closed_ ? Closed() : keeper_->RemoveConsumer(name);
+}
+
+Result<std::vector<Consumer>> Log::Consumers() const {
+  if (closed_) return Closed();
+  return keeper_->retention().List();
+}
+
+Status Log::Tick() { return closed_ ? Closed() : keeper_->Tick(); }
+
+}  // namespace ringleader

@@ -1,0 +1,105 @@
+// The write-ahead log of an environment, as the rest of the engine and the binding see it.
+//
+// One Log object per environment and process; any number of processes at once. Opening attaches to
+// the shared region, or recovers and makes one where nobody is attached (log_attachment.h). Closing
+// flushes everything. A process that dies instead loses nothing it had appended.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "env/env.h"
+#include "log/log_appender.h"
+#include "log/log_attachment.h"
+#include "log/log_flusher.h"
+#include "log/log_keeper.h"
+#include "log/log_reader.h"
+#include "log/log_service.h"
+
+namespace ringleader {
+
+struct LogStat {
+  Lsn start, tail, visible, written, durable, prepared_end, archived;
+  Term term;
+  uint64_t records = 0, transactions = 0, payload_bytes = 0;  // since the region was made
+  uint64_t writes = 0, flushes = 0, flushed_bytes = 0;
+  uint64_t last_flush_ns = 0, longest_flush_ns = 0;
+  uint64_t flush_age_ns = 0;  // how long the flush under way has taken; 0 = none is. A hung disk
+                              // shows here.
+  uint64_t writer_repairs = 0, flusher_takeovers = 0;
+  uint64_t hold_samples = 0, hold_ns = 0;
+  uint64_t segments_prepared = 0, segments_recycled = 0;
+  bool disk_full = false;
+  int failed_errno = 0;
+  uint64_t segment_bytes = 0, ring_bytes = 0;
+  bool ring_in_file = false;
+  // Of this process's own opening; zeros where it attached to a running environment.
+  uint64_t recovered_records = 0, salvaged_bytes = 0, recovery_ns = 0;
+  bool recovered_torn_tail = false;
+  uint64_t housekeeping_failures = 0;  // of this process, see last_housekeeping_failure
+  std::string last_housekeeping_failure;
+};
+
+class Log {
+ public:
+  static Result<std::unique_ptr<Log>> Open(Env& env, const std::string& directory,
+                                           const LogOptions& options);
+  // Closes, where Close has not been called.
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Durable: everything appended by anybody, flushed. Afterwards every call fails with kClosed.
+  Status Close();
+
+  // In memory when it returns; see LogAppender.
+  Result<Appended> Append(const Entry& entry);
+  Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended);
+  // Returns when the log has reached `level` up to `end`; does the work itself where nobody is.
+  Status WaitFor(Lsn end, Level level, uint64_t timeout_ns = kForeverNs);
+
+  // Asks the service thread to bring the log to `level` up to `end`; `on_progress` is called from
+  // that thread after every step towards anything asked for, and after a failure. Set it first.
+  void OnProgress(std::function<void()> on_progress);
+  void Request(Lsn end, Level level);
+  bool Reached(Lsn end, Level level) const;
+  Status Failure() const;
+
+  std::unique_ptr<LogReader> Read(Lsn from);
+  // Reads and checks every record the log holds; returns how many.
+  Result<uint64_t> Verify();
+  LogStat Stat() const;
+
+  Status PutConsumer(const Consumer& consumer);
+  Status AdvanceConsumer(const std::string& name, Lsn position);
+  Status RemoveConsumer(const std::string& name);
+  Result<std::vector<Consumer>> Consumers() const;
+
+  // Does whatever housekeeping is due, in the calling thread.
+  Status Tick();
+
+  const ControlState& identity() const { return attachment_->control; }
+
+ private:
+  explicit Log(Env& env) : env_(env) {}
+
+  LogRegion& region() const { return *attachment_->region; }
+  void NoteAppends(std::span<const Appended> appended);
+
+  Env& env_;
+  std::unique_ptr<LogAttachment> attachment_;
+  std::unique_ptr<SegmentFiles> files_;
+  std::unique_ptr<LogFlusher> flusher_;
+  std::unique_ptr<LogKeeper> keeper_;
+  std::unique_ptr<LogAppender> appender_;
+  std::unique_ptr<LogService> service_;
+  std::atomic<uint64_t> segment_seen_{0};
+  bool closed_ = false;
+};
+
+}  // namespace ringleader

@@ -1,0 +1,307 @@
+#include "log/log_appender.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/crc32c.h"
+#include "base/mutant.h"
+
+namespace ringleader {
+namespace {
+
+constexpr size_t kRunEntries = 64;             // appended under one lock
+constexpr uint64_t kRunBytes = uint64_t{128} << 10;
+constexpr int kTryLockAttempts = 64;
+constexpr uint64_t kHoldSampleMask = 1023;
+
+uint32_t PayloadCrc(Bytes payload) { return MaskCrc(Crc32c(payload)); }
+
+Status TermWentBack() {
+  return Status(Code::kInvalidArgument, "the term of an append is below the log's");
+}
+
+}  // namespace
+
+struct LogAppender::Piece {
+  Bytes payload;
+  uint32_t payload_crc;
+  uint8_t type;
+  uint8_t flags;
+  uint16_t operations;
+  uint32_t term;
+  uint64_t now_us;
+};
+
+LogAppender::LogAppender(Env& env, LogRegion& region, const SegmentFiles& files,
+                         LogFlusher& flusher, LogKeeper& keeper, const Id128& group_id)
+    : env_(env),
+      region_(region),
+      flusher_(flusher),
+      keeper_(keeper),
+      group_id_(group_id),
+      segment_bytes_(files.segment_bytes()),
+      max_payload_(MaxRecordPayload(segment_bytes_)) {}
+
+Status LogAppender::CheckEntry(const Entry& entry) const {
+  if (entry.payload.size() > kMaxTransactionBytes) {
+    return Status(Code::kTooLarge, "a transaction holds at most 4 GiB");
+  }
+  if (entry.type == RecordType::kPadding || entry.type == RecordType(0) ||
+      static_cast<uint8_t>(entry.type) > kMaxRecordType) {
+    return Status(Code::kInvalidArgument, "no such record type");
+  }
+  return flusher_.Failure();
+}
+
+// A writer died with the lock. Its state either counts already or never will: what is left to do
+// is the publication that it may not have come to.
+void LogAppender::Repair() {
+  region_->writer.repairs.fetch_add(1, std::memory_order_acq_rel);
+  const uint32_t current = region_->writer.current.load(std::memory_order_acquire);
+  const WriterState& state = region_->writer.states[current & 1];
+  region_->ends.tail.store(state.tail, std::memory_order_release);  // W1
+  region_->ends.visible.store(state.visible, std::memory_order_release);
+}
+
+Status LogAppender::LockWriter() {
+  switch (env_.threads.Lock(region_->writer.mutex)) {
+    case LockResult::kOwnerDied: Repair(); [[fallthrough]];
+    case LockResult::kLocked: return Status::Ok();
+    case LockResult::kBusy:
+    case LockResult::kBroken: break;
+  }
+  return Status(Code::kCorruption, "shared memory is damaged: the writer lock");
+}
+
+bool LogAppender::TryLockWriter() {
+  for (int i = 0; i < kTryLockAttempts; ++i) {
+    const LockResult lock = env_.threads.TryLock(region_->writer.mutex);
+    if (lock == LockResult::kOwnerDied) Repair();
+    if (lock == LockResult::kLocked || lock == LockResult::kOwnerDied) return true;
+    if (lock == LockResult::kBroken) return false;
+  }
+  return false;
+}
+
+void LogAppender::Publish(const WriterState& state) {
+  WriterSection& writer = region_->writer;
+  const uint32_t current = writer.current.load(std::memory_order_acquire) & 1;
+  const uint32_t spare = RL_MUTANT(kUpdateStateInPlace) ? current : 1 - current;
+  writer.states[spare] = state;
+  writer.current.store(spare, std::memory_order_release);
+  PublishedEnds& ends = region_->ends;
+  // Relaxed: statistics, each true on its own.
+  ends.records.store(state.records, std::memory_order_relaxed);
+  ends.transactions.store(state.transactions, std::memory_order_relaxed);
+  ends.payload_bytes.store(state.payload_bytes, std::memory_order_relaxed);
+  ends.term.store(state.term, std::memory_order_relaxed);
+  ends.tail.store(state.tail, std::memory_order_release);  // W1
+  ends.visible.store(state.visible, std::memory_order_release);
+}
+
+LogAppender::Room LogAppender::RoomFor(const WriterState& state, uint64_t payload,
+                                       Lsn* end) const {
+  const uint64_t record = RecordBytes(payload);
+  uint64_t at = state.tail;
+  const uint64_t offset = at % segment_bytes_;
+  if (offset != 0 && offset + record > segment_bytes_) at += segment_bytes_ - offset;
+  if (at % segment_bytes_ == 0) at += kSegmentPageBytes;
+  *end = Lsn(at + record);
+  if (end->value > region_->space.prepared_end.load(std::memory_order_acquire)) {  // pairs with W3
+    return Room::kNoSegment;
+  }
+  const uint64_t written = region_->flushed.written.load(std::memory_order_acquire);
+  return end->value - written > region_.ring_bytes() ? Room::kRingFull : Room::kReady;
+}
+
+// Ends the segment: a padding record over the rest where a header fits, zeros where none does.
+void LogAppender::FillSegment(WriterState& state) {
+  const uint64_t left = segment_bytes_ - state.tail % segment_bytes_;
+  region_.ZeroIn(Lsn(state.tail), left);
+  if (left >= kRecordHeaderBytes) {
+    RecordHeader header{};
+    header.length = static_cast<uint32_t>(left - kRecordHeaderBytes);
+    header.lsn = state.tail;
+    header.term = state.term;
+    header.type = static_cast<uint8_t>(RecordType::kPadding);
+    header.commit_time_us = state.commit_time_us;
+    header.prev_crc = state.prev_crc;
+    SealRecordHeader(header);
+    region_.CopyIn(Lsn(state.tail), {reinterpret_cast<const uint8_t*>(&header), sizeof header});
+    state.prev_crc = header.header_crc;
+    ++state.records;
+  }
+  state.tail += left;
+}
+
+Lsn LogAppender::Place(WriterState& state, const Piece& piece) {
+  const uint64_t record = RecordBytes(piece.payload.size());
+  const uint64_t offset = state.tail % segment_bytes_;
+  if (offset != 0 && offset + record > segment_bytes_) FillSegment(state);
+  if (state.tail % segment_bytes_ == 0) {
+    std::array<uint8_t, kSegmentPageBytes> page;
+    const ChainState before{state.prev_crc, Term(state.term), state.commit_time_us};
+    BuildSegmentPage(group_id_, Lsn(state.tail), segment_bytes_, before, page);
+    region_.CopyIn(Lsn(state.tail), page);
+    state.tail += kSegmentPageBytes;
+  }
+  const Lsn lsn(state.tail);
+  state.commit_time_us = std::max(state.commit_time_us, piece.now_us);
+  state.term = std::max(state.term, piece.term);
+  RecordHeader header;
+  header.length = static_cast<uint32_t>(piece.payload.size());
+  header.payload_crc = piece.payload_crc;
+  header.lsn = lsn.value;
+  header.term = state.term;
+  header.type = piece.type;
+  header.flags = piece.flags;
+  header.operations = piece.operations;
+  header.commit_time_us = state.commit_time_us;
+  header.prev_crc = state.prev_crc;
+  SealRecordHeader(header);
+  const uint64_t used = kRecordHeaderBytes + piece.payload.size();
+  if (RL_MUTANT(kPublishBeforeCopy)) {
+    WriterState early = state;
+    early.tail = early.visible = lsn.value + record;
+    early.prev_crc = header.header_crc;
+    Publish(early);
+  }
+  region_.CopyIn(lsn, {reinterpret_cast<const uint8_t*>(&header), sizeof header});
+  region_.CopyIn(lsn + kRecordHeaderBytes, piece.payload);
+  if (used < record) region_.ZeroIn(lsn + used, record - used);
+  state.tail = lsn.value + record;
+  state.prev_crc = header.header_crc;
+  ++state.records;
+  state.payload_bytes += piece.payload.size();
+  return lsn;
+}
+
+size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const uint32_t> crcs,
+                              uint64_t now_us, std::span<Appended> appended) {
+  WriterState state =
+      region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+  const bool sampled = (state.transactions & kHoldSampleMask) == 0;
+  const uint64_t began = sampled ? env_.clock.MonotonicNanos() : 0;
+  size_t count = 0;
+  for (; count < entries.size(); ++count) {
+    const Entry& entry = entries[count];
+    if (entry.term.value != 0 && entry.term.value < state.term) break;
+    Lsn end;
+    if (RoomFor(state, entry.payload.size(), &end) != Room::kReady) break;
+    const Piece piece{entry.payload,    crcs[count],      static_cast<uint8_t>(entry.type), 0,
+                      entry.operations, entry.term.value, now_us};
+    appended[count].lsn = Place(state, piece);
+    appended[count].end = Lsn(state.tail);
+    state.visible = state.tail;
+    ++state.transactions;
+  }
+  if (count > 0) Publish(state);
+  if (sampled && count == 1) {
+    region_->writer.hold_samples.fetch_add(1, std::memory_order_acq_rel);
+    region_->writer.hold_ns.fetch_add(env_.clock.MonotonicNanos() - began,
+                                      std::memory_order_acq_rel);
+  }
+  return count;
+}
+
+Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries,
+                                      std::span<Appended> appended) {
+  RL_CHECK(appended.size() >= entries.size());
+  size_t done = 0;
+  while (done < entries.size()) {
+    std::array<uint32_t, kRunEntries> crcs;
+    size_t run = 0;
+    uint64_t bytes = 0;
+    while (run < kRunEntries && done + run < entries.size() && bytes < kRunBytes) {
+      const Entry& entry = entries[done + run];
+      const Status valid = CheckEntry(entry);
+      if (!valid.ok() && run == 0 && done == 0) return valid;
+      if (!valid.ok() || entry.payload.size() > max_payload_) break;
+      crcs[run++] = PayloadCrc(entry.payload);
+      bytes += entry.payload.size();
+    }
+    const uint64_t now_us = env_.clock.WallMicros();
+    if (run == 0 || !TryLockWriter()) return done;
+    const size_t placed = AppendRun(entries.subspan(done, run), std::span(crcs).first(run), now_us,
+                                    appended.subspan(done, run));
+    env_.threads.Unlock(region_->writer.mutex);
+    done += placed;
+    if (placed < run) return done;
+  }
+  return done;
+}
+
+Status LogAppender::MakeRoom(Room room, Lsn end) {
+  if (room == Room::kNoSegment) return keeper_.EnsurePrepared(end);
+  const Status written = flusher_.WaitFor(Lsn(end.value - region_.ring_bytes()), Level::kWritten);
+  // The append itself has not begun.
+  return written.WithFate(Fate::kNone);
+}
+
+Result<Appended> LogAppender::AppendSmall(const Entry& entry) {
+  const uint32_t crc = PayloadCrc(entry.payload);
+  for (;;) {
+    RL_RETURN_IF_ERROR(flusher_.Failure());
+    Appended appended;
+    const uint64_t now_us = env_.clock.WallMicros();
+    RL_RETURN_IF_ERROR(LockWriter());
+    const size_t placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1});
+    const WriterState state =
+        region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+    env_.threads.Unlock(region_->writer.mutex);
+    if (placed == 1) return appended;
+    if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
+    Lsn end;
+    const Room room = RoomFor(state, entry.payload.size(), &end);
+    if (room != Room::kReady) RL_RETURN_IF_ERROR(MakeRoom(room, end));
+  }
+}
+
+Result<Appended> LogAppender::AppendLarge(const Entry& entry) {
+  RL_RETURN_IF_ERROR(LockWriter());
+  WriterState state =
+      region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+  Status status;
+  if (entry.term.value != 0 && entry.term.value < state.term) status = TermWentBack();
+  Appended appended;
+  const uint64_t now_us = env_.clock.WallMicros();
+  for (uint64_t at = 0; status.ok() && at < entry.payload.size();) {
+    const Bytes payload =
+        entry.payload.subspan(at, std::min(max_payload_, entry.payload.size() - at));
+    Lsn end;
+    for (;;) {
+      const Room room = RoomFor(state, payload.size(), &end);
+      if (room == Room::kReady) break;
+      status = MakeRoom(room, end);
+      if (!status.ok()) break;
+    }
+    if (!status.ok()) break;
+    const bool last = at + payload.size() == entry.payload.size();
+    const uint8_t flags = static_cast<uint8_t>((at > 0 ? kRecordContinues : 0) |
+                                               (last ? 0 : kRecordMore));
+    const Piece piece{payload, PayloadCrc(payload), static_cast<uint8_t>(entry.type), flags,
+                      entry.operations, entry.term.value, now_us};
+    const Lsn lsn = Place(state, piece);
+    if (at == 0) appended.lsn = lsn;
+    if (last) {
+      state.visible = state.tail;
+      ++state.transactions;
+    }
+    // The pieces so far go to the disk; readers see them with the last one. If there never is a
+    // last one, the next record drops them.
+    Publish(state);
+    at += payload.size();
+  }
+  appended.end = Lsn(state.tail);
+  env_.threads.Unlock(region_->writer.mutex);
+  if (!status.ok()) return status;
+  return appended;
+}
+
+Result<Appended> LogAppender::Append(const Entry& entry) {
+  RL_RETURN_IF_ERROR(CheckEntry(entry));
+  return entry.payload.size() <= max_payload_ ? AppendSmall(entry) : AppendLarge(entry);
+}
+
+}  // namespace ringleader

@@ -1,0 +1,133 @@
+#include "log/log_reader.h"
+
+#include <algorithm>
+#include <array>
+
+namespace ringleader {
+
+LogReader::LogReader(LogRegion& region, const SegmentFiles& files, LogFlusher& flusher, Lsn from)
+    : region_(region), files_(files), flusher_(flusher), position_(from), first_(from) {}
+
+Status LogReader::OpenSegment() {
+  scanner_.reset();
+  const Lsn start = SegmentStart(position_, files_.segment_bytes());
+  if (start.value < region_->space.start.load(std::memory_order_acquire)) {
+    return Status(Code::kTrimmed, "the log no longer holds this position");
+  }
+  auto file = files_.Open(start, OpenMode::kRead);
+  if (file.status().code() == Code::kNotFound) {
+    return Status(Code::kTrimmed, "the log no longer holds this position");
+  }
+  if (!file.ok()) return file.status();
+  file_ = std::move(file).value();
+  std::array<uint8_t, kSegmentPageBytes> page;
+  RL_RETURN_IF_ERROR(ReadExactly(*file_, 0, page, SegmentName(start)));
+  ChainState before;
+  const PageState state = CheckSegmentPage(page, region_->header.group_id, start,
+                                           files_.segment_bytes(), &before);
+  if (state != PageState::kValid) return Explain(SegmentScanner::Step::kBadHeader);
+  if (chain_ && position_ == start && chain_->prev_crc != before.prev_crc) {
+    return Explain(SegmentScanner::Step::kBadHeader);
+  }
+  const bool middle = position_ > start + kSegmentPageBytes;
+  position_ = std::max(position_, start + kSegmentPageBytes);
+  scanner_ = std::make_unique<SegmentScanner>(*file_, start, files_.segment_bytes(), position_,
+                                              position_, chain_ ? *chain_ : before);
+  if (middle && !chain_) scanner_->TrustFirst();
+  return Status::Ok();
+}
+
+// What a record that fails its checks means.
+Status LogReader::Explain(SegmentScanner::Step step) {
+  scanner_.reset();
+  // The segment may have become another one while it was being read.
+  const Lsn start = SegmentStart(position_, files_.segment_bytes());
+  if (start.value < region_->space.start.load(std::memory_order_acquire)) {
+    return Status(Code::kTrimmed, "the log no longer holds this position");
+  }
+  if (position_ == first_ && !chain_) {
+    RL_ASSIGN_OR_RETURN(const bool boundary, IsBoundary(position_));
+    if (!boundary) {
+      return Status(Code::kInvalidArgument,
+                    "no record begins at " + std::to_string(position_.value));
+    }
+  }
+  return Status(Code::kCorruption,
+                "log at " + std::to_string(position_.value) + ": " + StepName(step));
+}
+
+// Whether a walk from the segment's start comes by `position`, or is stopped before it.
+Result<bool> LogReader::IsBoundary(Lsn position) {
+  const Lsn start = SegmentStart(position, files_.segment_bytes());
+  if (position <= start + kSegmentPageBytes) return true;
+  std::array<uint8_t, kSegmentPageBytes> page;
+  RL_RETURN_IF_ERROR(files_.ReadPage(start, page));
+  ChainState before;
+  const PageState state = CheckSegmentPage(page, region_->header.group_id, start,
+                                           files_.segment_bytes(), &before);
+  if (state != PageState::kValid) return true;
+  SegmentScanner walk(*file_, start, files_.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
+                      before);
+  while (walk.position() < position) {
+    Record record;
+    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, walk.Next(&record));
+    if (step != SegmentScanner::Step::kRecord) return true;
+  }
+  return walk.position() == position;
+}
+
+Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
+  while (position_ < visible) {
+    if (!scanner_) RL_RETURN_IF_ERROR(OpenSegment());
+    scanner_->SetLimit(visible);
+    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, scanner_->Next(record));
+    if (step == SegmentScanner::Step::kLimit) break;
+    if (step != SegmentScanner::Step::kRecord && step != SegmentScanner::Step::kSegmentEnd) {
+      return Explain(step);
+    }
+    chain_ = scanner_->chain();
+    position_ = scanner_->position();
+    if (step == SegmentScanner::Step::kRecord) return true;
+    scanner_.reset();
+  }
+  return false;
+}
+
+Result<std::optional<LogEntry>> LogReader::Next() {
+  Lsn visible(region_->ends.visible.load(std::memory_order_acquire));  // pairs with W1
+  if (position_ > visible && position_ > Lsn(kSegmentPageBytes)) {
+    return Status(Code::kInvalidArgument, "the position is beyond the end of the log");
+  }
+  if (!flusher_.WaitFor(visible, Level::kWritten).ok()) {
+    // Reads go on after a failure and on a full disk, with what the kernel had until then.
+    visible = std::min(visible, Lsn(region_->flushed.written.load(std::memory_order_acquire)));
+  }
+  LogEntry entry;
+  bool open = false;  // in the middle of a transaction of several records
+  assembled_.clear();
+  Record record;
+  for (;;) {
+    RL_ASSIGN_OR_RETURN(const bool found, NextRecord(&record, visible));
+    if (!found) return std::optional<LogEntry>();  // a run without an end never happened
+    if (record.type() == RecordType::kPadding) continue;
+    if (!record.continues()) {
+      open = true;
+      assembled_.clear();
+      entry = {record.lsn(), record.end(), record.term(), record.type(), record.header.operations,
+               record.header.commit_time_us, record.payload};
+    }
+    if (!open) continue;  // the rest of a transaction that began before the reader did
+    if (record.continues() || record.more()) {
+      if (assembled_.size() + record.payload.size() > kMaxTransactionBytes) {
+        return Status(Code::kCorruption, "log at " + std::to_string(record.lsn().value) +
+                                             ": a transaction over the limit");
+      }
+      assembled_.insert(assembled_.end(), record.payload.begin(), record.payload.end());
+      entry.end = record.end();
+      entry.payload = assembled_;
+    }
+    if (!record.more()) return std::optional<LogEntry>(entry);
+  }
+}
+
+}  // namespace ringleader

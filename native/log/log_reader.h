@@ -1,0 +1,64 @@
+// Reads the log from a position on, while it is being written.
+//
+// A reader sees whole transactions in order, up to the end that was visible when it looked. It
+// reads files only: what is still in the ring is handed to the kernel first, one write for all.
+// Segments may be recycled under a slow reader; it then reports kTrimmed, never wrong bytes,
+// because every record carries its own position and its predecessor's checksum.
+// Threads: one per reader; any number of readers in any process.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "env/env.h"
+#include "log/log_flusher.h"
+#include "log/log_region.h"
+#include "log/segment_files.h"
+#include "log/segment_scanner.h"
+
+namespace ringleader {
+
+// One transaction as it was appended.
+struct LogEntry {
+  Lsn lsn;
+  Lsn end;
+  Term term;
+  RecordType type = RecordType::kTransaction;
+  uint16_t operations = 0;
+  uint64_t commit_time_us = 0;
+  Bytes payload;  // valid until the next call
+};
+
+class LogReader {
+ public:
+  // `from`: an LSN that an append returned, an end of one, or the log's start.
+  LogReader(LogRegion& region, const SegmentFiles& files, LogFlusher& flusher, Lsn from);
+
+  // The next transaction; nullopt at the visible end (call again later). kTrimmed where the log no
+  // longer holds the position, kInvalidArgument where no record begins there, kCorruption where a
+  // stored record fails its checks.
+  Result<std::optional<LogEntry>> Next();
+
+  // Where the next transaction begins, at the earliest.
+  Lsn position() const { return position_; }
+
+ private:
+  Result<bool> NextRecord(Record* record, Lsn visible);
+  Status OpenSegment();
+  Status Explain(SegmentScanner::Step step);
+  Result<bool> IsBoundary(Lsn position);
+
+  LogRegion& region_;
+  const SegmentFiles& files_;
+  LogFlusher& flusher_;
+  Lsn position_;
+  const Lsn first_;
+  std::optional<ChainState> chain_;  // of the record before position_, once known
+  std::unique_ptr<File> file_;
+  std::unique_ptr<SegmentScanner> scanner_;
+  std::vector<uint8_t> assembled_;
+};
+
+}  // namespace ringleader
