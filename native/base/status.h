@@ -69,7 +69,7 @@ class [[nodiscard]] Status {
     return copy;
   }
 
-  // "RL_NO_SPACE: cannot allocate log/0000.seg (errno 28)"
+  // "RL_NO_SPACE: cannot allocate log/0000.seg: No space left on device (errno 28)"
   std::string ToString() const;
 
  private:
@@ -79,7 +79,8 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-// Maps an errno of a failed system call to a Status; `what` names the call and its object.
+// Maps an errno of a failed system call to a Status; `what` names the call and its object, and the
+// system's own words are added to it.
 Status ErrnoStatus(int sys_errno, std::string_view what);
 
 // A value or the Status that explains its absence.
