@@ -31,7 +31,7 @@ class File {
   // range: the kernel may have dropped the pages, and a second call that succeeds proves nothing.
   virtual Status SyncData() = 0;
   // Reserves disk space for [offset, offset + size) and extends the file; new bytes read as zero.
-  // kNoSpace leaves the file usable.
+  // kNoSpace leaves the file usable; part of the space may stay reserved.
   virtual Status Allocate(uint64_t offset, uint64_t size) = 0;
   virtual Status Truncate(uint64_t size) = 0;
   virtual Result<uint64_t> Size() = 0;

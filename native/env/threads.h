@@ -49,7 +49,8 @@ class Threads {
   virtual void Wait(std::atomic<uint32_t>& word, uint32_t expected, uint64_t timeout_nanos) = 0;
   virtual void WakeAll(std::atomic<uint32_t>& word) = 0;
 
-  // `name`: at most 15 characters. All signals are blocked in the new thread.
+  // `name`: at most 15 characters. The new thread has all signals blocked but those of its own
+  // faults (SIGSEGV and its like): handlers run on the application's threads.
   virtual std::unique_ptr<Thread> Spawn(const std::string& name, std::function<void()> body) = 0;
 };
 
