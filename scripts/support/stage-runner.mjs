@@ -16,7 +16,10 @@ const oneFailed = { passed: 0, failed: 1, skipped: 0 }
 const oneSkipped = { passed: 0, failed: 0, skipped: 1 }
 const onePassed = { passed: 1, failed: 0, skipped: 0 }
 
-const describe = (command) => command.map((word) => word.replace(at(''), '')).join(' ')
+const describe = (command) => {
+  const words = command.map((word) => word.replace(at('/'), ''))
+  return words.length > 8 ? `${words.slice(0, 8).join(' ')} ...` : words.join(' ')
+}
 
 // Runs a command with its output at the end of `logFile`; resolves with { code, what, output }:
 // `what` says in words why a code other than 0 is a failure, `output` is this command's own.
