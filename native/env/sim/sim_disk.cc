@@ -52,17 +52,19 @@ Status SimDisk::Failed(int sys_errno, const std::string& what) {
   return ErrnoStatus(sys_errno, what);
 }
 
-void SimDisk::WaitUntil(Guard& lock, const std::string& what, const std::function<bool()>& ready) {
+void SimDisk::WaitUntil(Guard& lock, const std::string& what, bool killable,
+                        const std::function<bool()>& ready) {
   while (!ready()) {
     if (!hooks_.wait_until) {
       changed_.wait(lock);
       continue;
     }
     lock.unlock();
-    hooks_.wait_until(what, [this, &ready] {
+    const auto locked_ready = [this, &ready] {
       const Guard inner(mutex_);
       return ready();
-    });
+    };
+    hooks_.wait_until(what, locked_ready, killable);
     lock.lock();
   }
 }

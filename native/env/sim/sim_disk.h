@@ -69,8 +69,10 @@ struct SimDiskStats {
 struct SimDiskHooks {
   // At the start of every call: a place where another thread may go on.
   std::function<void()> step;
-  // Returns once `ready()` is true. `what` is for deadlock reports.
-  std::function<void(const std::string& what, const std::function<bool()>& ready)> wait_until;
+  // Returns once `ready()` is true. `what` is for deadlock reports. Where not `killable`, the
+  // caller outlives the death of its process until then.
+  std::function<void(const std::string& what, const std::function<bool()>& ready, bool killable)>
+      wait_until;
 };
 
 struct SimDiskOptions {
@@ -157,7 +159,8 @@ class SimDisk : public FileSystem {
   // Start of every call: scheduling point and statistics; returns with the mutex held.
   Guard Begin(SimCall call);
   Status Failed(int sys_errno, const std::string& what);
-  void WaitUntil(Guard& lock, const std::string& what, const std::function<bool()>& ready);
+  void WaitUntil(Guard& lock, const std::string& what, bool killable,
+                 const std::function<bool()>& ready);
   Result<Place> Locate(const std::string& path) const;
   uint64_t Record(SimOp op);
   uint64_t MakeNode(SimOpKind kind, const std::string& path, const Place& place);

@@ -179,7 +179,7 @@ Status SimDisk::LockByte(Handle& handle, uint64_t byte, bool exclusive, bool wai
   const std::pair<uint64_t, uint64_t> key(handle.inode, byte);
   const auto free = [&] { return !handle.alive || !Conflicting(locks_[key], handle, exclusive); };
   if (!wait && !free()) return Status(Code::kBusy, what + ": held by another file");
-  WaitUntil(lock, what, free);
+  WaitUntil(lock, what, true, free);
   if (!handle.alive) return Failed(EIO, what);
   ByteLock& held = locks_[key];
   if (exclusive) {
