@@ -1,0 +1,76 @@
+// The addon's entry: what require('ringleader.node') returns.
+//
+//   openLog(directory, options) => Promise<LogHandle>
+//   setErrorFactory((code, fate, errno, message) => error)   once, before anything else
+//
+// Called once per environment, that is, by the main thread and by every worker thread that loads
+// the package.
+#include <memory>
+#include <string>
+
+#include "binding/convert.h"
+#include "binding/job.h"
+#include "binding/js.h"
+#include "binding/log_handle.h"
+#include "binding/reader_handle.h"
+#include "env/env.h"
+
+namespace ringleader::binding {
+namespace {
+
+std::string_view FateName(Fate fate) {
+  switch (fate) {
+    case Fate::kNone: return "none";
+    case Fate::kUnknown: return "unknown";
+    case Fate::kDone: return "done";
+  }
+  return "unknown";
+}
+
+Napi::Value SetErrorFactory(const Napi::CallbackInfo& info) {
+  auto* data = info.Env().GetInstanceData<AddonData>();
+  data->make_error = Napi::Persistent(info[0].As<Napi::Function>());
+  return info.Env().Undefined();
+}
+
+Napi::Value OpenLog(const Napi::CallbackInfo& info) {
+  const std::string directory = info[0].As<Napi::String>().Utf8Value();
+  const LogOptions options = ReadLogOptions(info[1].As<Napi::Object>());
+  return StartJob<std::unique_ptr<Log>>(
+      info.Env(), [directory, options] { return Log::Open(PosixEnv(), directory, options); },
+      [](Napi::Env env, std::unique_ptr<Log>& log) {
+        return LogHandle::Make(env, std::move(log));
+      });
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  auto* data = new AddonData;
+  env.SetInstanceData<AddonData>(data);
+  data->log_handle = Napi::Persistent(LogHandle::Define(env));
+  data->reader_handle = Napi::Persistent(ReaderHandle::Define(env));
+  exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory, "setErrorFactory"));
+  exports.Set("openLog", Napi::Function::New(env, OpenLog, "openLog"));
+  return exports;
+}
+
+}  // namespace
+
+Napi::Value MakeError(Napi::Env env, const Status& status) {
+  const auto* data = env.GetInstanceData<AddonData>();
+  const Napi::Value error = data->make_error.Call(
+      {Napi::String::New(env, std::string(CodeName(status.code()))),
+       Napi::String::New(env, std::string(FateName(status.fate()))),
+       Napi::Number::New(env, status.sys_errno()), Napi::String::New(env, status.message())});
+  return error;
+}
+
+Napi::Value Throw(Napi::Env env, const Status& status) {
+  const Napi::Value error = MakeError(env, status);
+  // The raw call: a failure to throw means that the environment is going away.
+  if (!error.IsEmpty()) napi_throw(env, error);
+  return env.Undefined();
+}
+
+NODE_API_MODULE(ringleader, Init)
+
+}  // namespace ringleader::binding

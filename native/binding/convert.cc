@@ -1,0 +1,147 @@
+#include "binding/convert.h"
+
+#include <algorithm>
+#include <string>
+
+namespace ringleader::binding {
+namespace {
+
+constexpr double kNsPerMs = 1e6;
+constexpr double kNsPerUs = 1e3;
+constexpr double kUsPerMs = 1e3;
+
+double Number(const Napi::Object& object, const char* name) {
+  return object.Get(name).As<Napi::Number>().DoubleValue();
+}
+
+std::string Text(const Napi::Object& object, const char* name) {
+  return object.Get(name).As<Napi::String>().Utf8Value();
+}
+
+// Sets properties one after the other.
+class Builder {
+ public:
+  explicit Builder(Napi::Env env) : object_(Napi::Object::New(env)) {}
+
+  Builder& Position(const char* name, Lsn value) {
+    object_.Set(name, ToJs(object_.Env(), value));
+    return *this;
+  }
+  Builder& Count(const char* name, uint64_t value) {
+    object_.Set(name, static_cast<double>(value));
+    return *this;
+  }
+  // `value` in nanoseconds or microseconds, `unit` of them to the one that is told.
+  Builder& Duration(const char* name, uint64_t value, double unit) {
+    object_.Set(name, static_cast<double>(value) / unit);
+    return *this;
+  }
+  Builder& Flag(const char* name, bool value) {
+    object_.Set(name, value);
+    return *this;
+  }
+  Builder& String(const char* name, const std::string& value) {
+    object_.Set(name, value);
+    return *this;
+  }
+  Napi::Object object() const { return object_; }
+
+ private:
+  Napi::Object object_;
+};
+
+}  // namespace
+
+LogOptions ReadLogOptions(const Napi::Object& options) {
+  LogOptions read;
+  read.create = options.Get("create").As<Napi::Boolean>().Value();
+  read.segment_bytes = static_cast<uint64_t>(Number(options, "segmentBytes"));
+  read.ring_bytes = static_cast<uint64_t>(Number(options, "ringBytes"));
+  read.segments_ahead = static_cast<uint32_t>(Number(options, "segmentsAhead"));
+  read.archive = Text(options, "archive");
+  read.flush_interval_ns = static_cast<uint64_t>(Number(options, "flushIntervalMs") * kNsPerMs);
+  const Napi::Value group_id = options.Get("groupId");
+  if (group_id.IsTypedArray()) {
+    const auto bytes = group_id.As<Napi::Uint8Array>();
+    Id128 id{};
+    std::copy_n(bytes.Data(), std::min(id.size(), bytes.ByteLength()), id.begin());
+    read.group_id = id;
+  }
+  return read;
+}
+
+Consumer ReadConsumer(const Napi::Object& consumer) {
+  Consumer read;
+  read.name = Text(consumer, "name");
+  read.position = ToLsn(consumer.Get("position"));
+  read.max_bytes = static_cast<uint64_t>(Number(consumer, "maxBytes"));
+  read.max_age_us = static_cast<uint64_t>(Number(consumer, "maxAgeMs") * kUsPerMs);
+  return read;
+}
+
+Napi::Object ToJs(Napi::Env env, const LogStat& stat) {
+  return Builder(env)
+      .Position("start", stat.start)
+      .Position("appended", stat.tail)
+      .Position("visible", stat.visible)
+      .Position("written", stat.written)
+      .Position("durable", stat.durable)
+      .Position("preparedEnd", stat.prepared_end)
+      .Position("archived", stat.archived)
+      .Count("term", stat.term.value)
+      .Count("records", stat.records)
+      .Count("transactions", stat.transactions)
+      .Count("payloadBytes", stat.payload_bytes)
+      .Count("writes", stat.writes)
+      .Count("flushes", stat.flushes)
+      .Count("flushedBytes", stat.flushed_bytes)
+      .Duration("lastFlushMs", stat.last_flush_ns, kNsPerMs)
+      .Duration("longestFlushMs", stat.longest_flush_ns, kNsPerMs)
+      .Duration("flushAgeMs", stat.flush_age_ns, kNsPerMs)
+      .Count("writerRepairs", stat.writer_repairs)
+      .Count("flusherTakeovers", stat.flusher_takeovers)
+      .Count("holdSamples", stat.hold_samples)
+      .Duration("holdUs", stat.hold_ns, kNsPerUs)
+      .Count("segmentsPrepared", stat.segments_prepared)
+      .Count("segmentsRecycled", stat.segments_recycled)
+      .Flag("diskFull", stat.disk_full)
+      .Count("failedErrno", static_cast<uint64_t>(stat.failed_errno))
+      .Count("segmentBytes", stat.segment_bytes)
+      .Count("ringBytes", stat.ring_bytes)
+      .Flag("ringInFile", stat.ring_in_file)
+      .Count("recoveredRecords", stat.recovered_records)
+      .Count("salvagedBytes", stat.salvaged_bytes)
+      .Flag("recoveredTornTail", stat.recovered_torn_tail)
+      .Duration("recoveryMs", stat.recovery_ns, kNsPerMs)
+      .Count("housekeepingFailures", stat.housekeeping_failures)
+      .String("lastHousekeepingFailure", stat.last_housekeeping_failure)
+      .object();
+}
+
+Napi::Value ToJs(Napi::Env env, const std::vector<Consumer>& consumers) {
+  Napi::Array list = Napi::Array::New(env, consumers.size());
+  for (uint32_t i = 0; i < consumers.size(); ++i) {
+    const Consumer& consumer = consumers[i];
+    list[i] = Builder(env)
+                  .String("name", consumer.name)
+                  .Position("position", consumer.position)
+                  .Count("maxBytes", consumer.max_bytes)
+                  .Duration("maxAgeMs", consumer.max_age_us, kUsPerMs)
+                  .Flag("broken", consumer.broken)
+                  .object();
+  }
+  return list;
+}
+
+Napi::String ToJs(Napi::Env env, const Id128& id) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * id.size());
+  for (const uint8_t byte : id) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return Napi::String::New(env, text);
+}
+
+}  // namespace ringleader::binding

@@ -1,0 +1,39 @@
+// What the files of this room share: Node-API itself and the way to a JavaScript error.
+//
+// Several environments (the main thread, worker threads) load this addon at once: nothing here is
+// global, all of it hangs off the environment's instance data.
+#pragma once
+
+// A worker thread can be terminated at any moment; from then on every call into JavaScript fails,
+// and the failure itself cannot be thrown any more. Without this line that ends the process.
+#define NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS
+#include <napi.h>
+
+#include "base/status.h"
+#include "base/types.h"
+
+namespace ringleader::binding {
+
+// Per environment.
+struct AddonData {
+  Napi::FunctionReference make_error;  // (code, fate, errno, message) => RingleaderError
+  Napi::FunctionReference log_handle;
+  Napi::FunctionReference reader_handle;
+};
+
+// A RingleaderError. Empty while the environment is being torn down.
+Napi::Value MakeError(Napi::Env env, const Status& status);
+
+// Throws it into the calling JavaScript; returns undefined for `return Throw(...)`.
+Napi::Value Throw(Napi::Env env, const Status& status);
+
+// Every LSN is at most 2^53 - 1 and exact as a number.
+inline Napi::Number ToJs(Napi::Env env, Lsn lsn) {
+  return Napi::Number::New(env, static_cast<double>(lsn.value));
+}
+// The TypeScript half has checked that it is a safe integer from 0 on.
+inline Lsn ToLsn(const Napi::Value& value) {
+  return Lsn(static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()));
+}
+
+}  // namespace ringleader::binding

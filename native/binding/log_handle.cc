@@ -1,0 +1,360 @@
+#include "binding/log_handle.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "base/check.h"
+#include "binding/convert.h"
+#include "binding/reader_handle.h"
+#include "env/env.h"
+
+namespace ringleader::binding {
+namespace {
+
+constexpr size_t kBatchBytes = size_t{256} << 10;
+constexpr size_t kBatchEntries = 4096;
+constexpr size_t kWordsPerEntry = 3;
+constexpr size_t kNumbersPerResult = 2;
+constexpr size_t kPositions = 4;
+constexpr double kFailedResult = -1;
+
+Status ClosedStatus() { return Status(Code::kClosed, "the log is closed"); }
+
+// `word` as described at the head of log_handle.h.
+Submission ToSubmission(Bytes payload, uint32_t term, uint32_t word) {
+  Submission submission;
+  submission.entry.payload = payload;
+  submission.entry.term = Term(term);
+  submission.entry.type = static_cast<RecordType>(word & 0xff);
+  submission.entry.operations = static_cast<uint16_t>(word >> 16);
+  submission.level = static_cast<Level>((word >> 8) & 0xff);
+  return submission;
+}
+
+}  // namespace
+
+// Closes a log that nobody closed before its object was collected.
+class LogHandle::BackgroundClose : public Napi::AsyncWorker {
+ public:
+  BackgroundClose(Napi::Env env, std::unique_ptr<Parts> parts)
+      : AsyncWorker(env, "ringleader"), parts_(std::move(parts)) {}
+
+ protected:
+  void Execute() override {
+    parts_->queue.reset();
+    parts_->log.reset();
+  }
+  void OnOK() override { parts_.reset(); }
+
+ private:
+  std::unique_ptr<Parts> parts_;
+};
+
+Napi::Function LogHandle::Define(Napi::Env env) {
+  return DefineClass(env, "LogHandle",
+                     {InstanceMethod("submit", &LogHandle::Submit),
+                      InstanceMethod("submitOne", &LogHandle::SubmitOne),
+                      InstanceMethod("collect", &LogHandle::Collect),
+                      InstanceMethod("takeFailure", &LogHandle::TakeFailure),
+                      InstanceMethod("request", &LogHandle::Request),
+                      InstanceMethod("setBusy", &LogHandle::SetBusy),
+                      InstanceMethod("read", &LogHandle::Read),
+                      InstanceMethod("verify", &LogHandle::Verify),
+                      InstanceMethod("stat", &LogHandle::Stat),
+                      InstanceMethod("consumers", &LogHandle::Consumers),
+                      InstanceMethod("putConsumer", &LogHandle::PutConsumer),
+                      InstanceMethod("advanceConsumer", &LogHandle::AdvanceConsumer),
+                      InstanceMethod("removeConsumer", &LogHandle::RemoveConsumer),
+                      InstanceMethod("close", &LogHandle::Close)});
+}
+
+Napi::Value LogHandle::Make(Napi::Env env, std::unique_ptr<Log> log) {
+  const Napi::Object object = env.GetInstanceData<AddonData>()->log_handle.New({});
+  if (object.IsEmpty()) return object;
+  Unwrap(object)->TakeOver(env, std::move(log));
+  return object;
+}
+
+LogHandle::LogHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+
+LogHandle::~LogHandle() {
+  if (state_ == State::kClosed) return;
+  RL_CHECK(running_ == 0);  // a job keeps its handle from being collected
+  napi_remove_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
+  DropReaders();
+  parts_->signal->Mute();
+  const Napi::HandleScope scope(Env());
+  (new BackgroundClose(Env(), std::move(parts_)))->Queue();
+}
+
+void LogHandle::TakeOver(Napi::Env env, std::unique_ptr<Log> log) {
+  parts_ = std::make_unique<Parts>();
+  parts_->log = std::move(log);
+  parts_->signal =
+      std::make_unique<ProgressSignal>(env, [this](Napi::Env env) { CallOnProgress(env); });
+  // Behind the signal, so that it runs before the signal's own hook.
+  napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);
+  ProgressSignal* signal = parts_->signal.get();
+  parts_->log->OnProgress([signal] { signal->Raise(); });
+  parts_->queue = std::make_unique<AppendQueue>(*parts_->log, PosixEnv().threads,
+                                                [signal] { signal->Raise(); });
+  state_ = State::kOpen;
+  ShareMemory(env);
+  UpdatePositions();
+  const ControlState& identity = parts_->log->identity();
+  Value().Set("environmentId", ToJs(env, identity.environment_id));
+  Value().Set("groupId", ToJs(env, identity.group_id));
+}
+
+void LogHandle::ShareMemory(Napi::Env env) {
+  Napi::Object memory = Napi::Object::New(env);
+  const auto share = [&](const char* name, size_t size) {
+    Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
+    memory.Set(name, buffer);
+    return buffer.Data();
+  };
+  payload_ = static_cast<uint8_t*>(share("payload", kBatchBytes));
+  words_ = static_cast<uint32_t*>(share("entries", kBatchEntries * kWordsPerEntry * 4));
+  results_ = static_cast<double*>(share("results", kBatchEntries * kNumbersPerResult * 8));
+  positions_ = static_cast<double*>(share("positions", kPositions * 8));
+  memory_ = Napi::Persistent(memory);
+  Value().Set("memory", memory);
+}
+
+void LogHandle::UpdatePositions() {
+  const Log& log = *parts_->log;
+  positions_[3] = log.Failure().sys_errno();
+  positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
+  positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
+  positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
+}
+
+void LogHandle::CallOnProgress(Napi::Env env) {
+  if (!open()) return;
+  // A weak reference: empty when the object is gone and its finalizer has not run yet.
+  const Napi::Object self = Value();
+  if (self.IsEmpty()) return;
+  UpdatePositions();
+  const Napi::Value callback = self.Get("onProgress");
+  if (callback.IsEmpty() || !callback.IsFunction()) return;
+  // The raw call: an exception stays pending and becomes an uncaught one of the process.
+  napi_call_function(env, self, callback, 0, nullptr, nullptr);
+}
+
+// Appends submissions_ as far as there is room, queues the rest, returns how many were appended.
+size_t LogHandle::SubmitAll() {
+  Log& log = *parts_->log;
+  AppendQueue& queue = *parts_->queue;
+  size_t placed = 0;
+  if (queue.outstanding() == 0) {
+    entries_.clear();
+    for (const Submission& submission : submissions_) entries_.push_back(submission.entry);
+    appended_.resize(entries_.size());
+    const auto run = log.TryAppend(entries_, appended_);
+    if (run.ok()) placed = run.value();  // otherwise the queue tells each of them why
+  }
+  Lsn wanted[3] = {};
+  for (size_t i = 0; i < placed; ++i) {
+    results_[2 * i] = static_cast<double>(appended_[i].lsn.value);
+    results_[2 * i + 1] = static_cast<double>(appended_[i].end.value);
+    wanted[static_cast<size_t>(submissions_[i].level)] = appended_[i].end;
+  }
+  for (const Level level : {Level::kWritten, Level::kFlushed}) {
+    const Lsn end = wanted[static_cast<size_t>(level)];
+    if (end != Lsn()) log.Request(end, level);
+  }
+  if (placed < submissions_.size()) queue.Push(std::span(submissions_).subspan(placed));
+  UpdatePositions();
+  return placed;
+}
+
+// submit(count): the batch in the shared memory; returns how many have their results already.
+Napi::Value LogHandle::Submit(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const size_t count = std::min<size_t>(info[0].As<Napi::Number>().Uint32Value(), kBatchEntries);
+  submissions_.clear();
+  const uint8_t* payload = payload_;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t* words = words_ + kWordsPerEntry * i;
+    RL_CHECK(payload + words[0] <= payload_ + kBatchBytes);
+    submissions_.push_back(ToSubmission({payload, words[0]}, words[1], words[2]));
+    payload += words[0];
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(SubmitAll()));
+}
+
+// submitOne(payload, term, word): one that is too large for the shared memory.
+Napi::Value LogHandle::SubmitOne(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const auto payload = info[0].As<Napi::Uint8Array>();
+  submissions_.clear();
+  submissions_.push_back(ToSubmission({payload.Data(), payload.ByteLength()},
+                                      info[1].As<Napi::Number>().Uint32Value(),
+                                      info[2].As<Napi::Number>().Uint32Value()));
+  return Napi::Number::New(info.Env(), static_cast<double>(SubmitAll()));
+}
+
+// collect(): how many results of queued appends are in the shared memory now, in order; 0 when
+// there is none.
+Napi::Value LogHandle::Collect(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const std::vector<AppendQueue::Done> taken = parts_->queue->Take(kBatchEntries);
+  failures_.clear();
+  for (size_t i = 0; i < taken.size(); ++i) {
+    const AppendQueue::Done& done = taken[i];
+    results_[2 * i] =
+        done.status.ok() ? static_cast<double>(done.appended.lsn.value) : kFailedResult;
+    results_[2 * i + 1] = static_cast<double>(done.appended.end.value);
+    if (!done.status.ok()) failures_.push_back(done.status);
+  }
+  std::reverse(failures_.begin(), failures_.end());
+  return Napi::Number::New(info.Env(), static_cast<double>(taken.size()));
+}
+
+// takeFailure(): the error of the next failed result of the last collect().
+Napi::Value LogHandle::TakeFailure(const Napi::CallbackInfo& info) {
+  if (failures_.empty()) return info.Env().Undefined();
+  const Status status = std::move(failures_.back());
+  failures_.pop_back();
+  return MakeError(info.Env(), status);
+}
+
+// request(end, level): has the log taken there; onProgress tells.
+Napi::Value LogHandle::Request(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const auto level = static_cast<Level>(info[1].As<Napi::Number>().Uint32Value());
+  parts_->log->Request(ToLsn(info[0]), level);
+  UpdatePositions();
+  return info.Env().Undefined();
+}
+
+// setBusy(busy): whether somebody waits for progress. A busy log keeps its object and the event
+// loop alive.
+Napi::Value LogHandle::SetBusy(const Napi::CallbackInfo& info) {
+  const bool busy = info[0].As<Napi::Boolean>().Value();
+  if (busy == busy_ || state_ == State::kClosed) return info.Env().Undefined();
+  busy_ = busy;
+  if (busy) {
+    Ref();
+    parts_->signal->Ref();
+  } else {
+    Unref();
+    parts_->signal->Unref();
+  }
+  return info.Env().Undefined();
+}
+
+// read(from) => ReaderHandle
+Napi::Value LogHandle::Read(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return ReaderHandle::Make(*this, ToLsn(info[0]));
+}
+
+// verify() => Promise<number of transactions>
+Napi::Value LogHandle::Verify(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return Start<uint64_t>(Value(), [this] { return log().Verify(); },
+                         [](Napi::Env env, uint64_t& count) {
+                           return Napi::Number::New(env, static_cast<double>(count));
+                         });
+}
+
+Napi::Value LogHandle::Stat(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return ToJs(info.Env(), log().Stat());
+}
+
+Napi::Value LogHandle::Consumers(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const auto consumers = log().Consumers();
+  if (!consumers.ok()) return Throw(info.Env(), consumers.status());
+  return ToJs(info.Env(), consumers.value());
+}
+
+// putConsumer({ name, position, maxBytes, maxAgeMs }) => Promise<void>
+Napi::Value LogHandle::PutConsumer(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return StartStatus([this, consumer = ReadConsumer(info[0].As<Napi::Object>())] {
+    return log().PutConsumer(consumer);
+  });
+}
+
+// advanceConsumer(name, position)
+Napi::Value LogHandle::AdvanceConsumer(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const Status advanced =
+      log().AdvanceConsumer(info[0].As<Napi::String>().Utf8Value(), ToLsn(info[1]));
+  return advanced.ok() ? info.Env().Undefined() : Throw(info.Env(), advanced);
+}
+
+// removeConsumer(name) => Promise<void>
+Napi::Value LogHandle::RemoveConsumer(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return StartStatus([this, name = info[0].As<Napi::String>().Utf8Value()] {
+    return log().RemoveConsumer(name);
+  });
+}
+
+Napi::Value LogHandle::StartStatus(std::function<Status()> work) {
+  return Start<Nothing>(
+      Value(),
+      [work = std::move(work)]() -> Result<Nothing> {
+        RL_RETURN_IF_ERROR(work());
+        return Nothing();
+      },
+      [](Napi::Env env, Nothing&) { return env.Undefined(); });
+}
+
+// close() => Promise<void>; everything queued has been collected.
+Napi::Value LogHandle::Close(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  state_ = State::kClosing;
+  // From now on the close job alone touches the log.
+  parts_->signal->Mute();
+  close_ = new Job<Nothing>(
+      info.Env(),
+      [this]() -> Result<Nothing> {
+        parts_->queue.reset();
+        const Status closed = parts_->log->Close();
+        parts_->log.reset();
+        RL_RETURN_IF_ERROR(closed);
+        return Nothing();
+      },
+      [](Napi::Env env, Nothing&) { return env.Undefined(); });
+  close_->Hold(Value());
+  close_->BeforeSettling([this] {
+    napi_remove_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
+    parts_.reset();
+    state_ = State::kClosed;
+    if (std::exchange(busy_, false)) Unref();
+  });
+  const Napi::Value promise(info.Env(), close_->promise());
+  if (running_ == 0) StartClosing();
+  return promise;
+}
+
+void LogHandle::JobEnded() {
+  --running_;
+  if (running_ == 0 && close_ != nullptr) StartClosing();
+}
+
+void LogHandle::StartClosing() {
+  DropReaders();
+  std::exchange(close_, nullptr)->Queue();
+}
+
+void LogHandle::DropReaders() {
+  for (ReaderHandle* reader : readers_) reader->Drop();
+  readers_.clear();
+}
+
+// Node has waited for all jobs. Waits for the flush that ends the log.
+void LogHandle::OnEnvironmentEnd(void* self) {
+  auto* handle = static_cast<LogHandle*>(self);
+  handle->DropReaders();
+  handle->parts_.reset();
+  handle->state_ = State::kClosed;
+}
+
+}  // namespace ringleader::binding
