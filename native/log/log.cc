@@ -104,6 +104,17 @@ void Log::Request(Lsn end, Level level) {
 
 bool Log::Reached(Lsn end, Level level) const { return !closed_ && flusher_->Reached(end, level); }
 
+Lsn Log::End(Level level) const {
+  if (closed_) return Lsn();
+  const RegionLayout& shared = *region();
+  switch (level) {
+    case Level::kMemory: return Lsn(shared.ends.visible.load(std::memory_order_acquire));
+    case Level::kWritten: return Lsn(shared.flushed.written.load(std::memory_order_acquire));
+    case Level::kFlushed: return Lsn(shared.flushed.durable.load(std::memory_order_acquire));
+  }
+  return Lsn();
+}
+
 Status Log::Failure() const { return closed_ ? Closed() : flusher_->Failure(); }
 
 std::unique_ptr<LogReader> Log::Read(Lsn from) {

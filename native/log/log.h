@@ -68,6 +68,8 @@ class Log {
   void OnProgress(std::function<void()> on_progress);
   void Request(Lsn end, Level level);
   bool Reached(Lsn end, Level level) const;
+  // How far the log has got: the end of what is visible, written, flushed. 0 once closed.
+  Lsn End(Level level) const;
   Status Failure() const;
 
   std::unique_ptr<LogReader> Read(Lsn from);
