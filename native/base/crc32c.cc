@@ -79,13 +79,13 @@ std::span<const Crc32cVariant> Crc32cVariants() {
   using namespace crc32c_internal;
   static const Crc32cVariant variants[] = {
 #if defined(__x86_64__)
-      {"vpclmulqdq", HasVpclmulqdq(), &ComputeVpclmulqdq},
-      {"sse42-3way", HasPclmulqdq(), &ComputeSse42ThreeWay},
-      {"sse42", HasSse42(), &ComputeSse42},
+    {"vpclmulqdq", HasVpclmulqdq(), &ComputeVpclmulqdq},
+    {"sse42-3way", HasPclmulqdq(), &ComputeSse42ThreeWay},
+    {"sse42", HasSse42(), &ComputeSse42},
 #elif defined(__aarch64__)
-      {"arm-crc", HasArmCrc(), &ComputeArmCrc},
+    {"arm-crc", HasArmCrc(), &ComputeArmCrc},
 #endif
-      {"software", true, &ComputeSoftware},
+    {"software", true, &ComputeSoftware},
   };
   return variants;
 }

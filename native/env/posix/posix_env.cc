@@ -23,7 +23,8 @@ class PosixClock : public Clock {
 
   uint64_t WallMicros() override {
     const timespec now = Now(CLOCK_REALTIME);
-    return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+    return static_cast<uint64_t>(now.tv_sec) * 1'000'000 +
+           static_cast<uint64_t>(now.tv_nsec) / 1000;
   }
 
  private:
@@ -105,8 +106,7 @@ Env& PosixEnv() {
   static Clock& clock = *new PosixClock();
   static Random& random = *new PosixRandom();
   static Host& host = *new PosixHost(random);
-  static Env& env =
-      *new Env{PosixFiles(), clock, random, host, PosixMemory(), PosixThreads()};
+  static Env& env = *new Env{PosixFiles(), clock, random, host, PosixMemory(), PosixThreads()};
   return env;
 }
 

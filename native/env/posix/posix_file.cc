@@ -56,8 +56,8 @@ Status CheckPath(const std::string& path) {
 
 Status WriteFully(int fd, uint64_t offset, Bytes from, std::string_view path) {
   while (!from.empty()) {
-    const ssize_t written = Retry(
-        [&] { return pwrite(fd, from.data(), from.size(), static_cast<off_t>(offset)); });
+    const ssize_t written =
+        Retry([&] { return pwrite(fd, from.data(), from.size(), static_cast<off_t>(offset)); });
     if (written == 0) errno = EIO;  // promised by nobody, and would loop for ever
     if (written <= 0) return Failed("write", path);
     offset += static_cast<uint64_t>(written);
@@ -215,8 +215,8 @@ class PosixFileSystem : public FileSystem {
 
   Status SyncDirectory(const std::string& directory) override {
     RL_RETURN_IF_ERROR(CheckPath(directory));
-    const FileDescriptor fd(Retry(
-        [&] { return open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+    const FileDescriptor fd(
+        Retry([&] { return open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
     if (fd.get() < 0) return Failed("open the directory", directory);
     if (Retry([&] { return fsync(fd.get()); }) == 0) return Status::Ok();
     return SyncFailed("flush the directory", directory);

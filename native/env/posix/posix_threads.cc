@@ -22,11 +22,11 @@ static_assert(sizeof(long) == 8, "SYS_futex takes a 64-bit time only on 64-bit s
 static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free,
               "the kernel reads the word itself");
 
-// --- mutexes --------------------------------------------------------------------------------------
+// --- mutexes -------------------------------------------------------------------------------------
 
 // How a RobustMutex is used. The mark tells a mutex from memory that was never prepared or has been
-// overwritten: to the C library a zeroed mutex is a valid one of the wrong kind, which would neither
-// exclude other processes nor report a death.
+// overwritten: to the C library a zeroed mutex is a valid one of the wrong kind, which would
+// neither exclude other processes nor report a death.
 struct MutexLayout {
   pthread_mutex_t mutex;
   uint64_t mark;
@@ -74,7 +74,7 @@ int LockSleeping(pthread_mutex_t& mutex) {
   }
 }
 
-// --- threads --------------------------------------------------------------------------------------
+// --- threads -------------------------------------------------------------------------------------
 
 // Blocks every signal but those that a thread brings upon itself by a fault: blocked, they kill the
 // process without asking the handlers that write crash reports.
