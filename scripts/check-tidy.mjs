@@ -34,7 +34,7 @@ const checkFile = (path, kind) => {
   const text = read(path)
   const isCode = kind === 'cpp' || kind === 'script'
   return [
-    ...(isCode ? [...checkFileSize(text), ...checkFunctions(text, kind)] : []),
+    ...(isCode ? [...checkFileSize(text), ...checkFunctions(text, { cpp: kind === 'cpp' })] : []),
     ...checkLayout(text, { columns: isCode }),
     ...checkWords(text, path),
   ]

@@ -59,7 +59,9 @@ export const codeOnly = (text, { cpp }) => {
       out += withoutMacros[i]
       i += 1
     } else {
-      out += blank(withoutMacros.slice(i, end))
+      const skipped = withoutMacros.slice(i, end)
+      // A literal stays a word, so that a statement still ends with something.
+      out += /^\/[/*]/.test(skipped) ? blank(skipped) : `_${blank(skipped).slice(1)}`
       i = end
     }
   }
@@ -90,14 +92,19 @@ const opensFunction = (header) => {
   return parts !== undefined && afterParameters.test(parts[1]) && !control.test(parts[0])
 }
 
+// Whether a statement that reads `header` so far is over at the end of a line without a semicolon:
+// in C++ never; elsewhere unless it ends with an operator or an opening bracket.
+const endsWithLine = (header, { cpp }) => !cpp && /[\w)\]]\s*$/.test(header)
+
 // Every function body of more than one line: [{ line, lines }], `line` being where its head starts.
-export const functionsOf = (code) => {
+export const functionsOf = (code, kind) => {
   const functions = []
   const open = []
   let header = ''
   let headerLine = 1
   let line = 1
   let parentheses = 0
+  const isEnd = (character) => character === '\n' && endsWithLine(header, kind)
   for (const character of code) {
     if (character === '\n') line += 1
     if (header.trim() === '') headerLine = line
@@ -120,7 +127,7 @@ export const functionsOf = (code) => {
           functions.push({ line: block.headerLine, lines: line - block.headerLine + 1 })
         }
       }
-    } else if (character === ';' && parentheses === 0) {
+    } else if (parentheses === 0 && (character === ';' || isEnd(character))) {
       header = ''
     } else {
       if (character === '(') parentheses += 1

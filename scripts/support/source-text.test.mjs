@@ -3,7 +3,7 @@ import test from 'node:test'
 
 import { codeOnly, functionsOf } from './source-text.mjs'
 
-const measure = (text, cpp = true) => functionsOf(codeOnly(text, { cpp }))
+const measure = (text, cpp = true) => functionsOf(codeOnly(text, { cpp }), { cpp })
 
 test('comments, strings, raw strings and directives are no code', () => {
   const text = [
@@ -74,6 +74,8 @@ test('TypeScript functions are measured', () => {
     '    await run()',
     '  }',
     '}',
+    "const a = 'a'",
+    'const g = (b) => [b]',
     'const f = (a: number) => {',
     '  use(a)',
     '}',
@@ -83,6 +85,6 @@ test('TypeScript functions are measured', () => {
   ].join('\n')
   assert.deepEqual(measure(text, false), [
     { line: 2, lines: 3 },
-    { line: 6, lines: 3 },
+    { line: 8, lines: 3 },
   ])
 })

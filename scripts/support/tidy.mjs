@@ -20,8 +20,8 @@ export const checkFileSize = (text) => {
   return []
 }
 
-export const checkFunctions = (text, kind) =>
-  functionsOf(codeOnly(text, { cpp: kind === 'cpp' }))
+export const checkFunctions = (text, language) =>
+  functionsOf(codeOnly(text, language), language)
     .filter(({ lines }) => lines > limits.functionLines)
     .map(({ line, lines }) => ({
       line,

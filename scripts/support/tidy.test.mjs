@@ -16,8 +16,8 @@ test('files: 600 lines without a reason, 900 with one', () => {
 
 test('functions: 70 lines', () => {
   const ofLength = (count) => `void F() {\n${lines(count - 2)}}\n`
-  assert.deepEqual(tidy.checkFunctions(ofLength(70), 'cpp'), [])
-  const [problem] = tidy.checkFunctions(`int a;\n${ofLength(71)}`, 'cpp')
+  assert.deepEqual(tidy.checkFunctions(ofLength(70), { cpp: true }), [])
+  const [problem] = tidy.checkFunctions(`int a;\n${ofLength(71)}`, { cpp: true })
   assert.equal(problem.line, 2)
   assert.match(problem.text, /71 lines/)
 })
