@@ -162,6 +162,7 @@ Bytes LogRegion::Piece(Lsn at, uint64_t size) const {
 }
 
 void LogRegion::CopyIn(Lsn at, Bytes from) {
+  if (from.empty()) return;  // its pointer may be null
   const uint64_t slot = at.value & (ring_bytes_ - 1);
   const uint64_t first = std::min<uint64_t>(from.size(), ring_bytes_ - slot);
   std::memcpy(ring_ + slot, from.data(), first);

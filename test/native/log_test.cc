@@ -67,23 +67,20 @@ TEST(log, every_way_a_segment_can_end) {
   auto log = OpenLog(PosixEnv(), directory, SmallLog());
   std::vector<std::vector<uint8_t>> expected;
   const uint64_t segment = kMinSegmentBytes;
+  const auto append = [&](uint64_t size) {
+    expected.push_back(Payload(expected.size(), size));
+    CHECK_OK(log->Append(EntryOf(expected.back())).status());
+  };
   for (uint64_t left = 0; left <= 120; left += 8) {
     // Fill the segment up to `left` bytes before its end, then append something larger than that.
     for (;;) {
-      const uint64_t tail = log->Stat().tail.value;
-      const uint64_t begin = tail % segment == 0 ? kSegmentPageBytes : tail % segment;
-      const uint64_t room = segment - begin;
+      const uint64_t offset = log->Stat().tail.value % segment;
+      const uint64_t room = segment - (offset == 0 ? kSegmentPageBytes : offset);
       if (room == left) break;
-      const uint64_t step = std::min<uint64_t>(room - left, 4096);
-      const uint64_t size = (room - left - step > 0 && room - left - step < kRecordHeaderBytes)
-                                ? step - 64
-                                : step;
-      if (size < kRecordHeaderBytes) break;
-      expected.push_back(Payload(expected.size(), size - kRecordHeaderBytes));
-      CHECK_OK(log->Append(EntryOf(expected.back())).status());
+      const uint64_t gap = room - left;  // more than one record in steps, the last one exactly
+      append((gap >= 4096 + kRecordHeaderBytes ? 4096 : gap) - kRecordHeaderBytes);
     }
-    expected.push_back(Payload(expected.size(), 200));
-    CHECK_OK(log->Append(EntryOf(expected.back())).status());
+    append(200);
   }
   CHECK_OK(log->Close());
   log = OpenLog(PosixEnv(), directory, SmallLog());
