@@ -73,13 +73,13 @@ void AppendQueue::AppendBlock(const Block& block) {
     const size_t placed = run.ok() ? run.value() : 0;
     for (size_t i = next; i < next + placed; ++i) {
       log_.Request(appended[i].end, block.levels[i]);
-      done.push_back({Status::Ok(), appended[i]});
+      done.push_back({Status::Ok(), appended[i], block.levels[i]});
     }
     next += placed;
     if (next < entries.size() && placed == 0) {
       const auto one = log_.Append(entries[next]);
       if (one.ok()) log_.Request(one.value().end, block.levels[next]);
-      done.push_back({one.status(), one.ok() ? one.value() : Appended()});
+      done.push_back({one.status(), one.ok() ? one.value() : Appended(), block.levels[next]});
       ++next;
     }
     Finish(done);

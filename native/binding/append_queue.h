@@ -30,6 +30,7 @@ class AppendQueue {
   struct Done {
     Status status;
     Appended appended;  // where status is ok
+    Level level = Level::kFlushed;
   };
 
   // `on_done`: some appends are done since the last Take.

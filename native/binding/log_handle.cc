@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kBatchBytes = size_t{256} << 10;
 constexpr size_t kBatchEntries = 4096;
 constexpr size_t kWordsPerEntry = 3;
-constexpr size_t kNumbersPerResult = 2;
+constexpr size_t kNumbersPerResult = 3;
 constexpr size_t kPositions = 4;
 constexpr double kFailedResult = -1;
 
@@ -142,6 +142,13 @@ void LogHandle::CallOnProgress(Napi::Env env) {
   napi_call_function(env, self, callback, 0, nullptr, nullptr);
 }
 
+void LogHandle::PutResult(size_t i, const Appended& appended, Level level) {
+  double* result = results_ + kNumbersPerResult * i;
+  result[0] = static_cast<double>(appended.lsn.value);
+  result[1] = static_cast<double>(appended.end.value);
+  result[2] = static_cast<double>(level);
+}
+
 // Appends submissions_ as far as there is room, queues the rest, returns how many were appended.
 size_t LogHandle::SubmitAll() {
   Log& log = *parts_->log;
@@ -156,9 +163,9 @@ size_t LogHandle::SubmitAll() {
   }
   Lsn wanted[3] = {};
   for (size_t i = 0; i < placed; ++i) {
-    results_[2 * i] = static_cast<double>(appended_[i].lsn.value);
-    results_[2 * i + 1] = static_cast<double>(appended_[i].end.value);
-    wanted[static_cast<size_t>(submissions_[i].level)] = appended_[i].end;
+    const Level level = submissions_[i].level;
+    PutResult(i, appended_[i], level);
+    wanted[static_cast<size_t>(level)] = appended_[i].end;
   }
   for (const Level level : {Level::kWritten, Level::kFlushed}) {
     const Lsn end = wanted[static_cast<size_t>(level)];
@@ -202,11 +209,10 @@ Napi::Value LogHandle::Collect(const Napi::CallbackInfo& info) {
   const std::vector<AppendQueue::Done> taken = parts_->queue->Take(kBatchEntries);
   failures_.clear();
   for (size_t i = 0; i < taken.size(); ++i) {
-    const AppendQueue::Done& done = taken[i];
-    results_[2 * i] =
-        done.status.ok() ? static_cast<double>(done.appended.lsn.value) : kFailedResult;
-    results_[2 * i + 1] = static_cast<double>(done.appended.end.value);
-    if (!done.status.ok()) failures_.push_back(done.status);
+    PutResult(i, taken[i].appended, taken[i].level);
+    if (taken[i].status.ok()) continue;
+    results_[kNumbersPerResult * i] = kFailedResult;
+    failures_.push_back(taken[i].status);
   }
   std::reverse(failures_.begin(), failures_.end());
   return Napi::Number::New(info.Env(), static_cast<double>(taken.size()));

@@ -7,7 +7,7 @@
 //   payload    Uint8Array    the payloads of a batch, one behind the other
 //   entries    Uint32Array   three words per append: length, term, type | level << 8 |
 //                            operations << 16
-//   results    Float64Array  two numbers per append: lsn, end; lsn is -1 where it failed
+//   results    Float64Array  three numbers per append: lsn, end, level; lsn is -1 where it failed
 //   positions  Float64Array  visible, written, durable, errno of the failure that ended the log
 // `positions` is brought up to date before every call of onProgress and by everything that submits.
 //
@@ -82,6 +82,7 @@ class LogHandle : public Napi::ObjectWrap<LogHandle> {
   void ShareMemory(Napi::Env env);
   Napi::Value StartStatus(std::function<Status()> work);
   size_t SubmitAll();
+  void PutResult(size_t i, const Appended& appended, Level level);
   void UpdatePositions();
   void CallOnProgress(Napi::Env env);
   void JobEnded();

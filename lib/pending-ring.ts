@@ -1,0 +1,104 @@
+// Promises of appends, in the order in which they were made, until they can be settled.
+//
+//        settled |  placed: position known  |  not placed yet  |
+//               head                     placed              tail
+//
+// Positions of one log only grow, so the promises of one level settle from the head on. The arrays
+// are used again and again: an append leaves nothing behind but its promise and its result.
+import type { RingleaderError } from './errors.js'
+import type { Appended } from './log-types.js'
+
+export type Resolve = (appended: Appended) => void
+export type Reject = (error: RingleaderError) => void
+
+const initialCapacity = 64
+
+export class PendingRing {
+  #resolves: (Resolve | undefined)[] = new Array<Resolve | undefined>(initialCapacity)
+  #rejects: (Reject | undefined)[] = new Array<Reject | undefined>(initialCapacity)
+  #lsns = new Float64Array(initialCapacity)
+  #ends = new Float64Array(initialCapacity)
+  #capacity = initialCapacity // a power of two
+  #head = 0
+  #placed = 0
+  #tail = 0
+
+  get size(): number {
+    return this.#tail - this.#head
+  }
+
+  add(resolve: Resolve, reject: Reject): void {
+    if (this.size === this.#capacity) this.#grow()
+    const slot = this.#tail & (this.#capacity - 1)
+    this.#resolves[slot] = resolve
+    this.#rejects[slot] = reject
+    this.#tail += 1
+  }
+
+  /** The oldest one without a position has got it. */
+  place(lsn: number, end: number): void {
+    const slot = this.#placed & (this.#capacity - 1)
+    this.#lsns[slot] = lsn
+    this.#ends[slot] = end
+    this.#placed += 1
+  }
+
+  /** The oldest one without a position will never have any. */
+  fail(error: RingleaderError): void {
+    const slot = this.#placed & (this.#capacity - 1)
+    this.#rejects[slot]?.(error)
+    this.#forget(slot)
+    this.#ends[slot] = 0 // settled with whatever stands before it
+    this.#placed += 1
+  }
+
+  /** Resolves what ends at `reached` or before. */
+  settle(reached: number): void {
+    const mask = this.#capacity - 1
+    const ends = this.#ends
+    while (this.#head < this.#placed) {
+      const slot = this.#head & mask
+      const end = ends[slot] ?? 0
+      if (end > reached) return
+      this.#head += 1
+      this.#resolves[slot]?.({ lsn: this.#lsns[slot] ?? 0, end })
+      this.#forget(slot)
+    }
+    if (this.#head === this.#tail) this.#head = this.#placed = this.#tail = 0
+  }
+
+  /** Rejects everything that has a position. */
+  reject(error: RingleaderError): void {
+    while (this.#head < this.#placed) {
+      const slot = this.#head & (this.#capacity - 1)
+      this.#head += 1
+      this.#rejects[slot]?.(error)
+      this.#forget(slot)
+    }
+  }
+
+  #forget(slot: number): void {
+    this.#resolves[slot] = undefined
+    this.#rejects[slot] = undefined
+  }
+
+  #grow(): void {
+    const old = this.#capacity
+    const order = Array.from({ length: old }, (_, i) => (this.#head + i) & (old - 1))
+    const room = new Array<undefined>(old)
+    const lsns = new Float64Array(2 * old)
+    const ends = new Float64Array(2 * old)
+    for (const [to, from] of order.entries()) {
+      lsns[to] = this.#lsns[from] ?? 0
+      ends[to] = this.#ends[from] ?? 0
+    }
+    this.#resolves = [...order.map((slot) => this.#resolves[slot]), ...room]
+    this.#rejects = [...order.map((slot) => this.#rejects[slot]), ...room]
+    this.#lsns = lsns
+    this.#ends = ends
+    this.#capacity = 2 * old
+    this.#placed -= this.#head
+    this.#tail -= this.#head
+    this.#head = 0
+  }
+}
