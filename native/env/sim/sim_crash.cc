@@ -97,14 +97,27 @@ void SimDurability::Apply(const SimOpPointer& op) {
     case SimOpKind::kSyncData:
       return SyncFile(op->inode);
     case SimOpKind::kSyncFailed:
-      if (const auto found = files_.find(op->inode); found != files_.end()) {
-        for (PendingOp& pending : found->second.ops) {
-          if (pending.data == Data::kDirty) pending.data = Data::kUncertain;
-        }
-      }
-      return;
+    case SimOpKind::kSyncDirectoryFailed:
+      return GiveUp(*op);
     case SimOpKind::kMark:
       return;
+  }
+}
+
+void SimDurability::GiveUp(const SimOp& failed) {
+  if (failed.kind == SimOpKind::kSyncDirectoryFailed) {
+    for (PendingEntry& entry : entries_) {
+      const SimOp& op = *entry.op;
+      if (op.directory == failed.directory || op.to_directory == failed.directory) {
+        entry.uncertain = true;
+      }
+    }
+    return;
+  }
+  const auto found = files_.find(failed.inode);
+  if (found == files_.end()) return;
+  for (PendingOp& pending : found->second.ops) {
+    if (pending.data == Data::kDirty) pending.data = Data::kUncertain;
   }
 }
 
@@ -190,7 +203,7 @@ void SimDurability::SyncDirectory(uint64_t directory) {
     PendingEntry& entry = entries_[i];
     if (entry.op->directory == directory) entry.needs_directory = false;
     if (entry.op->to_directory == directory) entry.needs_to_directory = false;
-    settled[i] = !entry.needs_directory && !entry.needs_to_directory;
+    settled[i] = !entry.needs_directory && !entry.needs_to_directory && !entry.uncertain;
   }
   for (size_t later = entries_.size(); later-- > 0;) {
     if (!settled[later]) continue;

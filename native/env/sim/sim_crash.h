@@ -26,6 +26,8 @@
 //      the dirty marks, so a later SyncData that succeeds proves nothing about it. It may survive a
 //      cut by chance. Reads go on seeing it. Rewriting a sector makes it dirty again, as a whole.
 //      Sizes are metadata and stay pending: a later success makes them durable, over lost bytes.
+//      After a failed SyncDirectory no later one makes the names durable that were pending, unless
+//      by rule 5.
 //   8. A write that a fault rule loses never reaches the disk, but by rule 2 a later write to the
 //      same sector carries it along.
 //
@@ -88,12 +90,14 @@ class SimDurability {
     SimOpPointer op;
     bool needs_directory;
     bool needs_to_directory;
+    bool uncertain = false;
   };
   class Choice;
 
   void ApplyFileOp(const SimOpPointer& op);
   void SyncFile(uint64_t inode);
   void SyncFileAfterLoss(SimNode* node, PendingFile* file);
+  void GiveUp(const SimOp& failed);
   void SyncDirectory(uint64_t directory);
   void DropIfUnused(uint64_t inode);
   static void CrashFile(const PendingFile& file, Choice* choice, SimNode* node);

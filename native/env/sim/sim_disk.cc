@@ -31,7 +31,8 @@ SimDisk::SimDisk(SimImage image, SimDiskOptions options)
     : options_(options),
       cache_(std::move(image)),
       used_pages_(cache_.UsedPages()),
-      durability_(cache_) {
+      durability_(cache_),
+      faults_(options.seed) {
   if (options_.record) checkpoints_.push_back({0, durability_});
 }
 
@@ -40,16 +41,45 @@ SimDisk::~SimDisk() {
   for (const std::shared_ptr<Handle>& handle : handles_) handle->disk = nullptr;
 }
 
-SimDisk::Guard SimDisk::Begin(SimCall call) {
+SimDisk::Ticket SimDisk::Begin(SimCall call, const std::string& path, uint64_t offset,
+                               uint64_t size, const std::string& other_path) {
   if (hooks_.step) hooks_.step();
-  Guard lock(mutex_);
+  Ticket ticket{Guard(mutex_), {}};
   ++stats_.calls[static_cast<size_t>(call)];
-  return lock;
+  if (faults_.empty()) return ticket;
+  ticket.fault = faults_.Decide(call, path, other_path, offset, size);
+  const uint64_t power_cuts = power_cuts_;
+  if (ticket.fault.delay_nanos > 0) {
+    RL_CHECK(hooks_.delay);
+    ticket.lock.unlock();
+    hooks_.delay(ticket.fault.delay_nanos);
+    ticket.lock.lock();
+  }
+  const std::vector<uint64_t>& rules = ticket.fault.hang;
+  if (!rules.empty()) {
+    ++hung_calls_;
+    changed_.notify_all();
+    WaitUntil(ticket.lock, "the hung disk at " + path, false, [&] {
+      return power_cuts_ != power_cuts ||
+             std::none_of(rules.begin(), rules.end(), [&](uint64_t id) { return faults_.Has(id); });
+    });
+    --hung_calls_;
+  }
+  if (power_cuts_ != power_cuts) ticket.fault = {.sys_errno = EIO};
+  return ticket;
 }
 
 Status SimDisk::Failed(int sys_errno, const std::string& what) {
   ++stats_.failed_calls;
   return ErrnoStatus(sys_errno, what);
+}
+
+// As on the real disk: a flush that found no space has lost the pages, and kNoSpace would promise
+// that trying again is sound.
+Status SimDisk::SyncFailed(int sys_errno, const std::string& what) {
+  const Status status = Failed(sys_errno, what);
+  if (status.code() != Code::kNoSpace) return status;
+  return Status(Code::kIo, status.message(), sys_errno);
 }
 
 void SimDisk::WaitUntil(Guard& lock, const std::string& what, bool killable,
@@ -116,7 +146,8 @@ Result<std::unique_ptr<File>> SimDisk::Open(const std::string& path, OpenMode mo
 
 Result<std::unique_ptr<File>> SimDisk::OpenAs(uint64_t process, const std::string& path,
                                               OpenMode mode) {
-  const Guard lock = Begin(SimCall::kOpen);
+  const Ticket ticket = Begin(SimCall::kOpen, path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "open " + path);
   auto located = Locate(path);
   if (!located.ok()) return located.status();
   uint64_t inode = located->inode;
@@ -147,10 +178,11 @@ Result<std::unique_ptr<File>> SimDisk::OpenAs(uint64_t process, const std::strin
 }
 
 Status SimDisk::Rename(const std::string& from, const std::string& to) {
-  const Guard lock = Begin(SimCall::kRename);
+  const Ticket ticket = Begin(SimCall::kRename, from, 0, 0, to);
+  const std::string what = "rename " + from + " to " + to;
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, what);
   RL_ASSIGN_OR_RETURN(const Place source, Locate(from));
   RL_ASSIGN_OR_RETURN(const Place target, Locate(to));
-  const std::string what = "rename " + from + " to " + to;
   if (source.inode == 0) return Failed(ENOENT, what);
   if (source.inode == target.inode) return Status::Ok();
   if (source.directory == 0 || target.directory == 0) return Failed(EINVAL, what);
@@ -177,7 +209,8 @@ Status SimDisk::Rename(const std::string& from, const std::string& to) {
 }
 
 Status SimDisk::Remove(const std::string& path) {
-  const Guard lock = Begin(SimCall::kRemove);
+  const Ticket ticket = Begin(SimCall::kRemove, path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "remove " + path);
   RL_ASSIGN_OR_RETURN(const Place place, Locate(path));
   if (place.inode == 0) return Failed(ENOENT, "remove " + path);
   if (cache_.Find(place.inode)->is_directory) return Failed(EISDIR, "remove " + path);
@@ -195,7 +228,8 @@ Status SimDisk::Remove(const std::string& path) {
 }
 
 Result<std::vector<std::string>> SimDisk::List(const std::string& directory) {
-  const Guard lock = Begin(SimCall::kList);
+  const Ticket ticket = Begin(SimCall::kList, directory);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "list " + directory);
   RL_ASSIGN_OR_RETURN(const Place place, Locate(directory));
   const SimNode* node = cache_.Find(place.inode);
   if (!node) return Failed(ENOENT, "list " + directory);
@@ -206,7 +240,8 @@ Result<std::vector<std::string>> SimDisk::List(const std::string& directory) {
 }
 
 Status SimDisk::MakeDirectory(const std::string& path) {
-  const Guard lock = Begin(SimCall::kMakeDirectory);
+  const Ticket ticket = Begin(SimCall::kMakeDirectory, path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "make directory " + path);
   RL_ASSIGN_OR_RETURN(const Place place, Locate(path));
   if (place.inode != 0) return Failed(EEXIST, "make directory " + path);
   MakeNode(SimOpKind::kMakeDirectory, path, place);
@@ -214,21 +249,25 @@ Status SimDisk::MakeDirectory(const std::string& path) {
 }
 
 Status SimDisk::SyncDirectory(const std::string& directory) {
-  const Guard lock = Begin(SimCall::kSyncDirectory);
+  const Ticket ticket = Begin(SimCall::kSyncDirectory, directory);
+  const std::string what = "sync directory " + directory;
   RL_ASSIGN_OR_RETURN(const Place place, Locate(directory));
   const SimNode* node = cache_.Find(place.inode);
-  if (!node) return Failed(ENOENT, "sync directory " + directory);
-  if (!node->is_directory) return Failed(ENOTDIR, "sync directory " + directory);
+  if (!node) return Failed(ENOENT, what);
+  if (!node->is_directory) return Failed(ENOTDIR, what);
+  if (ticket.fault.lie) return Status::Ok();
   SimOp op;
-  op.kind = SimOpKind::kSyncDirectory;
+  op.kind =
+      ticket.fault.sys_errno == 0 ? SimOpKind::kSyncDirectory : SimOpKind::kSyncDirectoryFailed;
   op.path = directory;
   op.directory = place.inode;
   Record(std::move(op));
-  return Status::Ok();
+  return ticket.fault.sys_errno == 0 ? Status::Ok() : SyncFailed(ticket.fault.sys_errno, what);
 }
 
 Result<FileInfo> SimDisk::Info(const std::string& path) {
-  const Guard lock = Begin(SimCall::kInfo);
+  const Ticket ticket = Begin(SimCall::kInfo, path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "stat " + path);
   RL_ASSIGN_OR_RETURN(const Place place, Locate(path));
   const SimNode* node = cache_.Find(place.inode);
   if (!node) return Failed(ENOENT, "stat " + path);
@@ -316,7 +355,35 @@ void SimDisk::Crash(const CrashPolicy& policy, uint64_t seed) {
   replay_.reset();
   checkpoints_.clear();
   if (options_.record) checkpoints_.push_back({0, durability_});
+  ++power_cuts_;
   changed_.notify_all();
+}
+
+uint64_t SimDisk::AddFault(FaultRule rule) {
+  const Guard lock(mutex_);
+  return faults_.Add(std::move(rule));
+}
+
+bool SimDisk::RemoveFault(uint64_t id) {
+  const Guard lock(mutex_);
+  changed_.notify_all();
+  return faults_.Remove(id);
+}
+
+void SimDisk::RemoveAllFaults() {
+  const Guard lock(mutex_);
+  faults_.Clear();
+  changed_.notify_all();
+}
+
+uint64_t SimDisk::FaultHits(uint64_t id) const {
+  const Guard lock(mutex_);
+  return faults_.Hits(id);
+}
+
+size_t SimDisk::HungCalls() const {
+  const Guard lock(mutex_);
+  return hung_calls_;
 }
 
 void SimDisk::FlipBits(const std::string& path, uint64_t offset, uint8_t bits) {

@@ -34,27 +34,10 @@
 
 #include "env/file.h"
 #include "env/sim/sim_crash.h"
+#include "env/sim/sim_faults.h"
 #include "env/sim/sim_image.h"
 
 namespace ringleader {
-
-enum class SimCall : uint8_t {
-  kOpen,
-  kRead,
-  kWrite,
-  kSyncData,
-  kAllocate,
-  kTruncate,
-  kSize,
-  kLock,
-  kRename,
-  kRemove,
-  kList,
-  kMakeDirectory,
-  kSyncDirectory,
-  kInfo,
-  kCount,
-};
 
 struct SimDiskStats {
   std::array<uint64_t, static_cast<size_t>(SimCall::kCount)> calls{};
@@ -68,16 +51,19 @@ struct SimDiskStats {
 // How a disk joins a simulated world. Called without any lock of the disk held.
 struct SimDiskHooks {
   // At the start of every call: a place where another thread may go on.
-  std::function<void()> step;
+  std::function<void()> step = {};
   // Returns once `ready()` is true. `what` is for deadlock reports. Where not `killable`, the
   // caller outlives the death of its process until then.
   std::function<void(const std::string& what, const std::function<bool()>& ready, bool killable)>
-      wait_until;
+      wait_until = {};
+  // Spends simulated time; without it a fault rule cannot delay.
+  std::function<void(uint64_t nanos)> delay = {};
 };
 
 struct SimDiskOptions {
   uint64_t capacity_bytes = std::numeric_limits<uint64_t>::max();  // in whole pages of 4 KiB
   uint64_t device = 1;                                             // as FileInfo reports it
+  uint64_t seed = 1;   // of fault rules that have a probability
   bool record = true;  // false: no log of operations, no CrashState; Crash works
 };
 
@@ -118,6 +104,15 @@ class SimDisk : public FileSystem {
   // operations starts again.
   void Crash(const CrashPolicy& policy, uint64_t seed);
 
+  // See sim_faults.h. Crash states have no rules. Removing a rule lets the calls go on that hang on
+  // it.
+  uint64_t AddFault(FaultRule rule);
+  bool RemoveFault(uint64_t id);
+  void RemoveAllFaults();
+  uint64_t FaultHits(uint64_t id) const;
+  // How many calls hang.
+  size_t HungCalls() const;
+
   // Flips bits behind everybody's back, in the cache and on the disk: bit rot. RL_CHECKs the path.
   void FlipBits(const std::string& path, uint64_t offset, uint8_t bits);
 
@@ -156,9 +151,16 @@ class SimDisk : public FileSystem {
   Status UnlockByte(Handle& handle, uint64_t byte);
   void Close(Handle& handle);
 
-  // Start of every call: scheduling point and statistics; returns with the mutex held.
-  Guard Begin(SimCall call);
+  // What a call has from its start on: the mutex, and what the fault rules want of it.
+  struct Ticket {
+    Guard lock;
+    FaultVerdict fault;
+  };
+  // Start of every call: scheduling point, statistics, delays and hangs.
+  Ticket Begin(SimCall call, const std::string& path, uint64_t offset = 0, uint64_t size = 0,
+               const std::string& other_path = std::string());
   Status Failed(int sys_errno, const std::string& what);
+  Status SyncFailed(int sys_errno, const std::string& what);
   void WaitUntil(Guard& lock, const std::string& what, bool killable,
                  const std::function<bool()>& ready);
   Result<Place> Locate(const std::string& path) const;
@@ -166,10 +168,10 @@ class SimDisk : public FileSystem {
   uint64_t MakeNode(SimOpKind kind, const std::string& path, const Place& place);
   // Page cache and log of operations in one step.
   void ChangeFile(SimOp op);
-  uint64_t FreePages() const;
+  void WriteBytes(const Handle& handle, uint64_t offset, Bytes from, bool reaches_disk);
+  void Misdirect(const Handle& handle, uint64_t offset, Bytes from, int64_t shift);
   uint64_t RoomFor(const SimNode& node, uint64_t offset, uint64_t size) const;
   bool Conflicting(const ByteLock& lock, const Handle& handle, bool exclusive) const;
-  void DropLocks(const Handle& handle);
   void Kill(Handle& handle);
   void DropIfClosed(uint64_t inode);
   SimDurability& StateAt(uint64_t at_op);
@@ -189,6 +191,9 @@ class SimDisk : public FileSystem {
   std::set<std::shared_ptr<Handle>> handles_;
   std::set<uint64_t> nameless_;  // inodes that live only as long as a file is open
   std::map<std::pair<uint64_t, uint64_t>, ByteLock> locks_;  // by inode and byte
+  SimFaults faults_;
+  size_t hung_calls_ = 0;
+  uint64_t power_cuts_ = 0;
   SimDiskStats stats_;
 };
 

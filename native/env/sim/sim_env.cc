@@ -57,11 +57,12 @@ SimWorld::SimWorld(const SimWorldOptions& options, std::unique_ptr<SimDisk> disk
       threads_(clock_, rng_.Next(), options.threads),
       disk_(std::move(disk)),
       memory_(*disk_, threads_) {
-  disk_->SetHooks({
-      .step = [this] { threads_.SchedulingPoint(); },
-      .wait_until = [this](const std::string& what, const std::function<bool()>& ready,
-                           bool killable) { threads_.WaitUntil(what, ready, killable); },
-  });
+  SimDiskHooks hooks;
+  hooks.step = [this] { threads_.SchedulingPoint(); };
+  hooks.wait_until = [this](const std::string& what, const std::function<bool()>& ready,
+                            bool killable) { threads_.WaitUntil(what, ready, killable); };
+  hooks.delay = [this](uint64_t nanos) { threads_.Sleep(nanos); };
+  disk_->SetHooks(std::move(hooks));
   threads_.SetProcessExit([this](uint64_t process) {
     disk_->CloseProcess(process);
     if (process > 0) processes_[process - 1]->alive_ = false;

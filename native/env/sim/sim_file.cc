@@ -60,54 +60,77 @@ Status SimFile::Unlock(uint64_t byte) {
 }
 
 Result<size_t> SimDisk::Read(Handle& handle, uint64_t offset, MutableBytes into) {
-  const Guard lock = Begin(SimCall::kRead);
+  const Ticket ticket = Begin(SimCall::kRead, handle.path, offset, into.size());
+  const FaultVerdict& fault = ticket.fault;
   if (!handle.alive) return Failed(EIO, "read " + handle.path);
+  if (fault.sys_errno != 0) return Failed(fault.sys_errno, "read " + handle.path);
   const SimNode& node = *cache_.Find(handle.inode);
   if (offset >= node.size) return size_t{0};
   const size_t size = std::min<uint64_t>(into.size(), node.size - offset);
   node.content.Read(offset, into.first(size));
+  if (fault.flip && fault.flip_at - offset < size) into[fault.flip_at - offset] ^= 1;
   stats_.bytes_read += size;
   return size;
 }
 
 Status SimDisk::Write(Handle& handle, uint64_t offset, Bytes from) {
-  const Guard lock = Begin(SimCall::kWrite);
+  const Ticket ticket = Begin(SimCall::kWrite, handle.path, offset, from.size());
+  const FaultVerdict& fault = ticket.fault;
   const std::string what = "write " + handle.path;
   if (!handle.alive) return Failed(EIO, what);
   if (!handle.writable) return Failed(EBADF, what);
   if (TooBig(offset, from.size())) return Failed(EFBIG, what);
-  const uint64_t room = RoomFor(*cache_.Find(handle.inode), offset, from.size());
-  if (room > 0) {
-    SimOp op;
-    op.kind = SimOpKind::kWrite;
-    op.path = handle.path;
-    op.inode = handle.inode;
-    op.offset = offset;
-    op.size = room;
-    const Bytes written = from.first(room);
-    if (!AllZero(written)) op.data.assign(written.begin(), written.end());
-    ChangeFile(std::move(op));
-    stats_.bytes_written += room;
-  }
+  uint64_t room = RoomFor(*cache_.Find(handle.inode), offset, from.size());
+  if (fault.sys_errno != 0) room = std::min(room, fault.written);
+  WriteBytes(handle, offset, from.first(room), !fault.lose);
+  if (fault.misdirect) Misdirect(handle, offset, from.first(room), fault.shift);
+  if (fault.sys_errno != 0) return Failed(fault.sys_errno, what);
   // A full disk shows as a short write first; WriteAt goes on and then learns of it.
   return room < from.size() ? Failed(ENOSPC, what) : Status::Ok();
 }
 
-Status SimDisk::Sync(Handle& handle) {
-  const Guard lock = Begin(SimCall::kSyncData);
-  if (!handle.alive) return Failed(EIO, "sync " + handle.path);
+void SimDisk::WriteBytes(const Handle& handle, uint64_t offset, Bytes from, bool reaches_disk) {
+  if (from.empty()) return;
   SimOp op;
-  op.kind = SimOpKind::kSyncData;
+  op.kind = SimOpKind::kWrite;
+  op.path = handle.path;
+  op.inode = handle.inode;
+  op.offset = offset;
+  op.size = from.size();
+  op.never_reaches_disk = !reaches_disk;
+  if (!AllZero(from)) op.data.assign(from.begin(), from.end());
+  ChangeFile(std::move(op));
+  stats_.bytes_written += from.size();
+}
+
+void SimDisk::Misdirect(const Handle& handle, uint64_t offset, Bytes from, int64_t shift) {
+  const uint64_t size = cache_.Find(handle.inode)->size;
+  const uint64_t landing = offset + static_cast<uint64_t>(shift);
+  if (landing >= size) return;  // in front of the file or behind it: in another one
+  const Bytes inside = from.first(std::min<uint64_t>(from.size(), size - landing));
+  if (RoomFor(*cache_.Find(handle.inode), landing, inside.size()) < inside.size()) return;
+  WriteBytes(handle, landing, inside, true);
+}
+
+Status SimDisk::Sync(Handle& handle) {
+  const Ticket ticket = Begin(SimCall::kSyncData, handle.path);
+  const int sys_errno = ticket.fault.sys_errno;
+  const std::string what = "sync " + handle.path;
+  if (!handle.alive) return Failed(EIO, what);
+  if (ticket.fault.lie) return Status::Ok();
+  SimOp op;
+  op.kind = sys_errno == 0 ? SimOpKind::kSyncData : SimOpKind::kSyncFailed;
   op.path = handle.path;
   op.inode = handle.inode;
   Record(std::move(op));
-  return Status::Ok();
+  return sys_errno == 0 ? Status::Ok() : SyncFailed(sys_errno, what);
 }
 
 Status SimDisk::Allocate(Handle& handle, uint64_t offset, uint64_t size) {
-  const Guard lock = Begin(SimCall::kAllocate);
+  const Ticket ticket = Begin(SimCall::kAllocate, handle.path, offset, size);
   const std::string what = "allocate " + handle.path;
   if (!handle.alive) return Failed(EIO, what);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, what);
   if (!handle.writable) return Failed(EBADF, what);
   if (size == 0) return Failed(EINVAL, what);
   if (TooBig(offset, size)) return Failed(EFBIG, what);
@@ -123,9 +146,10 @@ Status SimDisk::Allocate(Handle& handle, uint64_t offset, uint64_t size) {
 }
 
 Status SimDisk::Truncate(Handle& handle, uint64_t size) {
-  const Guard lock = Begin(SimCall::kTruncate);
+  const Ticket ticket = Begin(SimCall::kTruncate, handle.path);
   const std::string what = "truncate " + handle.path;
   if (!handle.alive) return Failed(EIO, what);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, what);
   if (!handle.writable) return Failed(EINVAL, what);
   if (TooBig(size, 0)) return Failed(EFBIG, what);
   SimOp op;
@@ -138,8 +162,9 @@ Status SimDisk::Truncate(Handle& handle, uint64_t size) {
 }
 
 Result<uint64_t> SimDisk::Size(Handle& handle) {
-  const Guard lock = Begin(SimCall::kSize);
+  const Ticket ticket = Begin(SimCall::kSize, handle.path);
   if (!handle.alive) return Failed(EIO, "size of " + handle.path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "size of " + handle.path);
   return cache_.Find(handle.inode)->size;
 }
 
@@ -172,14 +197,15 @@ bool SimDisk::Conflicting(const ByteLock& lock, const Handle& handle, bool exclu
 }
 
 Status SimDisk::LockByte(Handle& handle, uint64_t byte, bool exclusive, bool wait) {
-  Guard lock = Begin(SimCall::kLock);
+  Ticket ticket = Begin(SimCall::kLock, handle.path, byte, 1);
   const std::string what = "lock byte " + std::to_string(byte) + " of " + handle.path;
   if (!handle.alive) return Failed(EIO, what);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, what);
   if (exclusive && !handle.writable) return Failed(EBADF, what);
   const std::pair<uint64_t, uint64_t> key(handle.inode, byte);
   const auto free = [&] { return !handle.alive || !Conflicting(locks_[key], handle, exclusive); };
   if (!wait && !free()) return Status(Code::kBusy, what + ": held by another file");
-  WaitUntil(lock, what, true, free);
+  WaitUntil(ticket.lock, what, true, free);
   if (!handle.alive) return Failed(EIO, what);
   ByteLock& held = locks_[key];
   if (exclusive) {
@@ -194,8 +220,9 @@ Status SimDisk::LockByte(Handle& handle, uint64_t byte, bool exclusive, bool wai
 }
 
 Status SimDisk::UnlockByte(Handle& handle, uint64_t byte) {
-  const Guard lock = Begin(SimCall::kLock);
+  const Ticket ticket = Begin(SimCall::kLock, handle.path, byte, 1);
   if (!handle.alive) return Failed(EIO, "unlock " + handle.path);
+  if (ticket.fault.sys_errno != 0) return Failed(ticket.fault.sys_errno, "unlock " + handle.path);
   ByteLock& held = locks_[{handle.inode, byte}];
   if (held.exclusive == &handle) held.exclusive = nullptr;
   held.shared.erase(&handle);

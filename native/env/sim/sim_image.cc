@@ -38,9 +38,9 @@ uint64_t SimImage::UsedPages() const {
 }
 
 std::string SimOp::Describe() const {
-  static constexpr const char* kNames[] = {"create",         "mkdir",       "rename",   "remove",
-                                           "sync directory", "write",       "truncate", "allocate",
-                                           "sync",           "failed sync", "mark"};
+  static constexpr const char* kNames[] = {
+      "create",   "mkdir",    "rename", "remove",      "sync directory",        "write",
+      "truncate", "allocate", "sync",   "failed sync", "failed sync directory", "mark"};
   std::string text = std::to_string(sequence) + " " + kNames[static_cast<size_t>(kind)] + " ";
   switch (kind) {
     case SimOpKind::kRename:

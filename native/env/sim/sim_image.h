@@ -48,8 +48,10 @@ enum class SimOpKind : uint8_t {
   kTruncate,
   kAllocate,
   kSyncData,
-  kSyncFailed,  // the flush failed: what was dirty is now clean, and perhaps not on the disk
-  kMark,        // a note of the test
+  // The flush failed: what was dirty is now clean, and perhaps not on the disk.
+  kSyncFailed,
+  kSyncDirectoryFailed,
+  kMark,  // a note of the test
 };
 
 // One completed operation. The log of a disk is a sequence of these.

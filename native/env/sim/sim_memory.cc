@@ -106,7 +106,7 @@ Result<std::unique_ptr<SharedMapping>> SimSharedMemory::OpenAt(const std::string
       return std::unique_ptr<SharedMapping>(new Mapping(found->second.block));
     }
   }
-  if (info.size == 0) return ErrnoStatus(EINVAL, "map " + path);
+  if (info.size == 0) return Status(Code::kNotFound, path + " is empty");
   RL_ASSIGN_OR_RETURN(const auto file, files_.Open(path, OpenMode::kReadWrite));
   auto block = std::make_shared<Block>(info.size, threads_);
   RL_RETURN_IF_ERROR(ReadExactly(*file, 0, MutableBytes(block->data, block->size), path));
