@@ -43,6 +43,7 @@ RegionInit LogAttachment::Expected() const {
 }
 
 Status LogAttachment::Format(const LogOptions& options) {
+  if (!options.create) return Status(Code::kNotFound, "no environment in " + directory_);
   // A log without a control page is an environment that lost it, not a new one.
   const SegmentFiles files(env_, JoinPath(directory_, "log"), options.segment_bytes);
   const auto names = env_.files.List(files.directory());
@@ -57,7 +58,8 @@ Status LogAttachment::Format(const LogOptions& options) {
   } else {
     return names.status();
   }
-  if (!options.create) return Status(Code::kNotFound, "no environment in " + directory_);
+  // Before the control file has its name: an environment with one and without log/ has lost it.
+  RL_RETURN_IF_ERROR(env_.files.SyncDirectory(directory_));
   control = ControlState();
   env_.random.Fill(control.environment_id);
   if (options.group_id) {
@@ -69,7 +71,6 @@ Status LogAttachment::Format(const LogOptions& options) {
   control.segment_bytes = options.segment_bytes;
   control.created_us = env_.clock.WallMicros();
   control.clean = true;
-  // The entry of log/ is flushed with that of the control file.
   RL_ASSIGN_OR_RETURN(control_file, ControlFile::Create(env_, directory_, control));
   return Status::Ok();
 }

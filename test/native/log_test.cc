@@ -74,8 +74,7 @@ TEST(log, every_way_a_segment_can_end) {
   for (uint64_t left = 0; left <= 120; left += 8) {
     // Fill the segment up to `left` bytes before its end, then append something larger than that.
     for (;;) {
-      const uint64_t offset = log->Stat().tail.value % segment;
-      const uint64_t room = segment - (offset == 0 ? kSegmentPageBytes : offset);
+      const uint64_t room = (segment - log->Stat().tail.value % segment) % segment;
       if (room == left) break;
       const uint64_t gap = room - left;  // more than one record in steps, the last one exactly
       append((gap >= 4096 + kRecordHeaderBytes ? 4096 : gap) - kRecordHeaderBytes);
