@@ -22,7 +22,7 @@ const checkPlatform = () => {
 }
 
 const requireAddon = (): NativeBinding => {
-  const named = process.env['RINGLEADER_ADDON']
+  const named = process.env.RINGLEADER_ADDON
   if (named) return require(resolve(named)) as NativeBinding
   const load = require('node-gyp-build') as (directory: string) => NativeBinding
   return load(packageRoot)

@@ -83,7 +83,7 @@ export class LogAppender {
       if (types.isUint8Array(payload)) return this.#appendBytes(payload, words)
       throw invalidArgument('payload: a string or a Uint8Array')
     } catch (error) {
-      return Promise.reject(error as RingleaderError)
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)))
     }
   }
 
@@ -245,7 +245,7 @@ export class LogAppender {
     await reached
   }
 
-  /** Makes everything durable that was appended before, by anybody; returns the durable position. */
+  /** Makes durable whatever was appended before, by anybody; resolves with the position. */
   async flush(): Promise<number> {
     if (this.#closed) throw closedError()
     await this.drained()

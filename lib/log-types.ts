@@ -12,12 +12,7 @@ export type Level = 'memory' | 'written' | 'flushed'
 
 /** What a record is for. An application's own are `transaction`. */
 export type EntryType =
-  | 'transaction'
-  | 'termStart'
-  | 'checkpoint'
-  | 'catalogue'
-  | 'configuration'
-  | 'bulkLoad'
+  'transaction' | 'termStart' | 'checkpoint' | 'catalogue' | 'configuration' | 'bulkLoad'
 
 export interface LogOptions {
   /** Make the environment where the directory is new or empty. Default: true. */
@@ -41,7 +36,10 @@ export interface LogOptions {
   groupId?: string | Uint8Array
   /** Directory into which closed segments are copied. Default: none. */
   archive?: string
-  /** Appends that nobody waits for are flushed this late, in milliseconds: 1 to 60,000. Default: 100. */
+  /**
+   * Appends that nobody waits for are flushed this late, in milliseconds: 1 to 60,000.
+   * Default: 100.
+   */
   flushIntervalMs?: number
   /** Level of appends that do not say one. Default: `flushed`. */
   level?: Level

@@ -31,9 +31,9 @@ import {
  * The write-ahead log of an environment: one directory, used by any number of processes and worker
  * threads at once. Records are appended in one order for everybody and read back in that order.
  *
- * No call waits for a disk on the JavaScript thread. Appends that nobody has seen settle keep the
- * event loop alive; a log that is merely open does not. A log that is never closed is closed when it
- * is collected or its thread ends; a process that dies loses nothing it had appended.
+ * No call waits for a disk on the JavaScript thread. Appends that have not settled keep the event
+ * loop alive; a log that is merely open does not. A log that is never closed is closed when it is
+ * collected or its thread ends; a process that dies loses nothing it had appended.
  *
  * Any method can fail with RL_CLOSED (fate `none`) once `close` has been called, and with
  * RL_INVALID_ARGUMENT (fate `none`) for an argument of the wrong kind or range.
@@ -59,8 +59,8 @@ export class Log {
   }
 
   /**
-   * Opens the log of a directory, after recovering it where no process has it open. What was durable
-   * is there again; what processes that have died had appended is there and durable.
+   * Opens the log of a directory, after recovering it where no process has it open. What was
+   * durable is there again; what processes that have died had appended is there and durable.
    *
    * Rejects, always with fate `none`, with RL_NOT_FOUND (no environment, and `create` is false; or
    * the parent directory is missing), RL_NOT_A_DIRECTORY, RL_PERMISSION, RL_CORRUPTION,
@@ -80,7 +80,8 @@ export class Log {
    * level.
    *
    * Resolves when the append has reached `level` (default `flushed`: it survives power loss) with
-   * its position. Rejects with fate `none` with RL_TOO_LARGE, RL_NO_SPACE (no room for a segment;
+   * its position. A loop that only awaits `memory` appends does not let the event loop turn as long
+   * as there is room. Rejects with fate `none` with RL_TOO_LARGE, RL_NO_SPACE (no room for a segment;
    * later appends may succeed) or RL_FAILED (an earlier flush failed); with fate `unknown` with
    * RL_FAILED where the flush of this very append failed.
    */

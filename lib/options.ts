@@ -1,6 +1,7 @@
 // Checks what callers pass: RL_INVALID_ARGUMENT names the option and says what it takes.
 //
-// An option that is undefined counts as absent. Unknown options are refused: they are typing errors.
+// An option that is undefined counts as absent. Unknown options are refused: they are mistakes in
+// writing.
 import { resolve } from 'node:path'
 import { inspect, types } from 'node:util'
 
@@ -177,9 +178,7 @@ export const checkAppendOptions = (options: unknown, defaultLevel: Level): Appen
 }
 
 export const checkWaitOptions = (options: unknown): number | undefined => {
-  const { timeoutMs } = asOptions(options, 'options', [
-    'timeoutMs',
-  ] satisfies (keyof WaitOptions)[])
+  const { timeoutMs } = asOptions(options, 'options', ['timeoutMs'] satisfies (keyof WaitOptions)[])
   return timeoutMs === undefined ? undefined : checkNumber(timeoutMs, 'timeoutMs', 0, maxTimeoutMs)
 }
 
@@ -204,11 +203,11 @@ export const checkConsumer = (
   options: unknown,
   start: () => number,
 ): NativeConsumer => {
-  const { position, maxBytes = 0, maxAgeMs = 0 } = asOptions(
-    options,
-    'options',
-    consumerOptionNames,
-  )
+  const {
+    position,
+    maxBytes = 0,
+    maxAgeMs = 0,
+  } = asOptions(options, 'options', consumerOptionNames)
   return {
     name: checkConsumerName(name),
     position: position === undefined ? start() : checkPosition(position, 'position'),

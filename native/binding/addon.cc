@@ -20,9 +20,12 @@ namespace {
 
 std::string_view FateName(Fate fate) {
   switch (fate) {
-    case Fate::kNone: return "none";
-    case Fate::kUnknown: return "unknown";
-    case Fate::kDone: return "done";
+    case Fate::kNone:
+      return "none";
+    case Fate::kUnknown:
+      return "unknown";
+    case Fate::kDone:
+      return "done";
   }
   return "unknown";
 }

@@ -52,21 +52,20 @@ class LogHandle::BackgroundClose : public Napi::AsyncWorker {
 };
 
 Napi::Function LogHandle::Define(Napi::Env env) {
-  return DefineClass(env, "LogHandle",
-                     {InstanceMethod("submit", &LogHandle::Submit),
-                      InstanceMethod("submitOne", &LogHandle::SubmitOne),
-                      InstanceMethod("collect", &LogHandle::Collect),
-                      InstanceMethod("takeFailure", &LogHandle::TakeFailure),
-                      InstanceMethod("request", &LogHandle::Request),
-                      InstanceMethod("setBusy", &LogHandle::SetBusy),
-                      InstanceMethod("read", &LogHandle::Read),
-                      InstanceMethod("verify", &LogHandle::Verify),
-                      InstanceMethod("stat", &LogHandle::Stat),
-                      InstanceMethod("consumers", &LogHandle::Consumers),
-                      InstanceMethod("putConsumer", &LogHandle::PutConsumer),
-                      InstanceMethod("advanceConsumer", &LogHandle::AdvanceConsumer),
-                      InstanceMethod("removeConsumer", &LogHandle::RemoveConsumer),
-                      InstanceMethod("close", &LogHandle::Close)});
+  return DefineClass(
+      env, "LogHandle",
+      {InstanceMethod("submit", &LogHandle::Submit),
+       InstanceMethod("submitOne", &LogHandle::SubmitOne),
+       InstanceMethod("collect", &LogHandle::Collect),
+       InstanceMethod("takeFailure", &LogHandle::TakeFailure),
+       InstanceMethod("request", &LogHandle::Request),
+       InstanceMethod("setBusy", &LogHandle::SetBusy), InstanceMethod("read", &LogHandle::Read),
+       InstanceMethod("verify", &LogHandle::Verify), InstanceMethod("stat", &LogHandle::Stat),
+       InstanceMethod("consumers", &LogHandle::Consumers),
+       InstanceMethod("putConsumer", &LogHandle::PutConsumer),
+       InstanceMethod("advanceConsumer", &LogHandle::AdvanceConsumer),
+       InstanceMethod("removeConsumer", &LogHandle::RemoveConsumer),
+       InstanceMethod("close", &LogHandle::Close)});
 }
 
 Napi::Value LogHandle::Make(Napi::Env env, std::unique_ptr<Log> log) {
@@ -260,10 +259,11 @@ Napi::Value LogHandle::Read(const Napi::CallbackInfo& info) {
 // verify() => Promise<number of transactions>
 Napi::Value LogHandle::Verify(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  return Start<uint64_t>(Value(), [this] { return log().Verify(); },
-                         [](Napi::Env env, uint64_t& count) {
-                           return Napi::Number::New(env, static_cast<double>(count));
-                         });
+  return Start<uint64_t>(
+      Value(), [this] { return log().Verify(); },
+      [](Napi::Env env, uint64_t& count) {
+        return Napi::Number::New(env, static_cast<double>(count));
+      });
 }
 
 Napi::Value LogHandle::Stat(const Napi::CallbackInfo& info) {
@@ -297,9 +297,8 @@ Napi::Value LogHandle::AdvanceConsumer(const Napi::CallbackInfo& info) {
 // removeConsumer(name) => Promise<void>
 Napi::Value LogHandle::RemoveConsumer(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  return StartStatus([this, name = info[0].As<Napi::String>().Utf8Value()] {
-    return log().RemoveConsumer(name);
-  });
+  return StartStatus(
+      [this, name = info[0].As<Napi::String>().Utf8Value()] { return log().RemoveConsumer(name); });
 }
 
 Napi::Value LogHandle::StartStatus(std::function<Status()> work) {

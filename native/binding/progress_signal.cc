@@ -9,9 +9,9 @@ namespace ringleader::binding {
 ProgressSignal::ProgressSignal(Napi::Env env, std::function<void(Napi::Env)> call)
     : env_(env), shared_(new Shared) {
   shared_->call = std::move(call);
-  const napi_status made = napi_create_threadsafe_function(
-      env, nullptr, nullptr, Napi::String::New(env, "ringleader"), 0, 1, nullptr, Finalize, shared_,
-      CallJs, &function_);
+  const napi_status made =
+      napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "ringleader"),
+                                      0, 1, nullptr, Finalize, shared_, CallJs, &function_);
   RL_CHECK(made == napi_ok);
   Unref();
 }

@@ -3,8 +3,8 @@
 // A raise while a call is already on its way does nothing: the call reads what is new then. The
 // event loop stays alive on account of a signal only between Ref and Unref.
 //
-// Threads: Raise from any thread; the rest on the JavaScript thread. Destroyed when nobody raises it
-// any more.
+// Threads: Raise from any thread; the rest on the JavaScript thread. Destroyed when nobody raises
+// it any more.
 #pragma once
 
 #include <atomic>

@@ -84,8 +84,9 @@ Napi::Value ReaderHandle::Next(const Napi::CallbackInfo& info) {
     return Throw(info.Env(), Status(Code::kClosed, "the log is closed"));
   }
   const auto batch_bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
-  return log_->Start<Batch>(Value(), [this, batch_bytes] { return ReadBatch(batch_bytes); },
-                            [](Napi::Env env, Batch& batch) { return ToJs(env, batch); });
+  return log_->Start<Batch>(
+      Value(), [this, batch_bytes] { return ReadBatch(batch_bytes); },
+      [](Napi::Env env, Batch& batch) { return ToJs(env, batch); });
 }
 
 }  // namespace ringleader::binding

@@ -3,9 +3,9 @@
 //   next(batchBytes) => Promise<{ bytes: ArrayBuffer, entries: Float64Array }>
 //
 // `entries` has seven numbers per transaction: lsn, end, term, type, operations, commit time in
-// microseconds, length of the payload; the payloads lie in `bytes` one behind the other. No entries:
-// the visible end. What fails behind the first transaction of a batch is told by the next call.
-// Threads: the environment's JavaScript thread; one next() at a time.
+// microseconds, length of the payload; the payloads lie in `bytes` one behind the other. No
+// entries: the visible end. What fails behind the first transaction of a batch is told by the next
+// call. Threads: the environment's JavaScript thread; one next() at a time.
 #pragma once
 
 #include <memory>
