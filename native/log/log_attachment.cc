@@ -88,6 +88,11 @@ Status LogAttachment::LoadOrFormat(const LogOptions& options, bool alone) {
 }
 
 Status LogAttachment::Recover(const LogOptions& options) {
+  if (options.ring_bytes < SmallestRing(control.segment_bytes)) {
+    return Status(Code::kInvalidArgument,
+                  "ringBytes: at least " + std::to_string(SmallestRing(control.segment_bytes)) +
+                      " for segments of " + std::to_string(control.segment_bytes));
+  }
   const uint64_t began = env_.clock.MonotonicNanos();
   const SegmentFiles files(env_, JoinPath(directory_, "log"), control.segment_bytes);
   std::unique_ptr<LogRegion> abandoned;

@@ -27,7 +27,8 @@ namespace ringleader {
 struct LogOptions {
   bool create = true;                            // format the directory where it is new
   uint64_t segment_bytes = kDefaultSegmentBytes;  // power of two, 64 KiB to 1 GiB; fixed at format
-  uint64_t ring_bytes = kDefaultRingBytes;       // power of two, 64 KiB to 4 GiB; of a new region
+  uint64_t ring_bytes = kDefaultRingBytes;  // power of two, 64 KiB to 4 GiB, at least four of the
+                                            // largest records (SmallestRing); of a new region
   uint32_t segments_ahead = 2;                   // kept ready in front of the writers, 1 to 64
   std::optional<Id128> group_id;                 // at format; random where absent
   std::string archive;                           // directory for closed segments; empty = none

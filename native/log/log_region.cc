@@ -119,7 +119,8 @@ Status LogRegion::CheckHeader(SharedMapping& mapping, const RegionInit& expected
   if (header.ring_bytes < kMinRingBytes || header.ring_bytes > kMaxRingBytes ||
       (header.ring_bytes & (header.ring_bytes - 1)) != 0 ||
       mapping.size() != kRegionPageBytes + header.ring_bytes ||
-      header.segment_bytes != expected.control.segment_bytes) {
+      header.segment_bytes != expected.control.segment_bytes ||
+      header.ring_bytes < SmallestRing(header.segment_bytes)) {
     return Status(Code::kCorruption, "region: sizes");
   }
   if (header.environment_id != expected.control.environment_id ||

@@ -36,6 +36,13 @@ inline constexpr uint64_t kMinRingBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kMaxRingBytes = uint64_t{4} << 30;
 inline constexpr uint64_t kDefaultRingBytes = uint64_t{32} << 20;
 
+// The ring must take a record, the padding and the segment page before it, and still leave room for
+// the flusher to work in.
+constexpr uint64_t SmallestRing(uint64_t segment_bytes) {
+  const uint64_t four = 4 * MaxRecordPayload(segment_bytes);
+  return four < kMinRingBytes ? kMinRingBytes : four;
+}
+
 // Written once by the creator, then never again.
 struct RegionHeader {
   uint64_t magic;

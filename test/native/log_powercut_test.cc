@@ -200,7 +200,8 @@ void CutAndRecover(SimWorld& world, const History& history, uint64_t at_op, uint
     // Cut during the recovery itself: what the first recovery showed is still promised.
     SimWorld last({.seed = seed + 1}, after.disk().CrashState(second, PolicyOf(rng), seed));
     const auto reopened = OpenLog(last.StartProcess().env(), kDirectory, SmallLog());
-    CheckRecovered(*reopened, driver.history(), found, found, needed);
+    const Lsn still_needed(after.disk().LastMark(kNeededMark, second).value_or(needed.value));
+    CheckRecovered(*reopened, driver.history(), found, found, still_needed);
     return;
   }
   CutAndRecover(after, driver.history(), second, seed ^ 0x5555, false);

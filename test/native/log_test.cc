@@ -316,6 +316,17 @@ TEST(log, bad_options_are_refused_by_name) {
   }
 }
 
+TEST(log, the_ring_takes_the_largest_record_or_is_refused) {
+  LogOptions options = SmallLog();
+  options.segment_bytes = uint64_t{8} << 20;
+  options.ring_bytes = SmallestRing(options.segment_bytes) / 2;
+  CHECK_CODE(Log::Open(PosixEnv(), TempDir(), options).status(), Code::kInvalidArgument);
+  options.ring_bytes *= 2;
+  const auto log = OpenLog(PosixEnv(), TempDir(), options);
+  for (uint64_t i = 0; i < 20; ++i) AppendOne(*log, i, MaxRecordPayload(options.segment_bytes));
+  CHECK_EQ(ReadAll(*log).size(), size_t{20});
+}
+
 TEST(log, directories_that_are_no_environment) {
   LogOptions options = SmallLog();
   options.create = false;
