@@ -85,9 +85,12 @@ Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
     if (step != SegmentScanner::Step::kRecord && step != SegmentScanner::Step::kSegmentEnd) {
       return Explain(step);
     }
-    chain_ = scanner_->chain();
     position_ = scanner_->position();
-    if (step == SegmentScanner::Step::kRecord) return true;
+    if (step == SegmentScanner::Step::kRecord) {
+      chain_ = scanner_->chain();
+      return true;
+    }
+    // The chain stays as it was: unknown, where the reader began too near the end for a record.
     scanner_.reset();
   }
   return false;
