@@ -1,5 +1,7 @@
 #include "env/sim/sim_threads.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
@@ -15,6 +17,8 @@ namespace {
 
 constexpr uint32_t kMutexMagic = 0x786d6973;  // "simx"
 constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
+// An eighth of the usual: killed threads keep their stacks.
+constexpr size_t kStackBytes = size_t{1} << 20;
 
 }  // namespace
 
@@ -43,7 +47,8 @@ struct SimThreads::Task {
   bool dying = false;   // killed, but inside a call that no signal ends
   bool parked = false;  // for ever
   std::function<void()> body;
-  std::thread thread;
+  pthread_t thread{};
+  SimThreads* scheduler = nullptr;
 
   std::mutex baton_mutex;
   std::condition_variable baton_passed;
@@ -154,6 +159,7 @@ SimThreads::Task& SimThreads::Enter(Point point) {
   Task& self = Self();
   Trace(point, self);
   if (++points_ > options_.max_points) Report("too many scheduling points");
+  clock_.Advance(options_.point_nanos);
   CountDown(self);
   return self;
 }
@@ -332,21 +338,29 @@ std::unique_ptr<Thread> SimThreads::Spawn(const std::string& name, uint64_t proc
   raw->name = name;
   raw->body = std::move(body);
   tasks_.push_back(std::move(task));
-  raw->thread = std::thread([this, raw] { ThreadBody(raw); });
+  raw->scheduler = this;
+  pthread_attr_t attributes;
+  RL_CHECK(pthread_attr_init(&attributes) == 0);
+  RL_CHECK(pthread_attr_setstacksize(&attributes, kStackBytes) == 0);
+  RL_CHECK(pthread_create(&raw->thread, &attributes, &ThreadBody, raw) == 0);
+  RL_CHECK(pthread_attr_destroy(&attributes) == 0);
   auto thread = std::make_unique<SpawnedThread>(this, raw);
   Step(Point::kSpawn);
   return thread;
 }
 
-void SimThreads::ThreadBody(Task* self) {
+void* SimThreads::ThreadBody(void* argument) {
+  auto* const self = static_cast<Task*>(argument);
   self->Await();
-  t_scheduler = this;
+  SimThreads* const scheduler = self->scheduler;
+  t_scheduler = scheduler;
   t_task = self;
   self->body();
-  Trace(Point::kEnd, *self);
+  scheduler->Trace(Point::kEnd, *self);
   self->state = Task::State::kEnded;
   // Last: whoever runs next may destroy the scheduler.
-  PickNext()->Give();
+  scheduler->PickNext()->Give();
+  return nullptr;
 }
 
 void SimThreads::Join(Task* task) {
@@ -359,7 +373,7 @@ void SimThreads::Join(Task* task) {
     self.joined = nullptr;
   }
   if (task->parked) return;
-  task->thread.join();
+  RL_CHECK(pthread_join(task->thread, nullptr) == 0);
   std::erase_if(tasks_, [&](const auto& other) { return other.get() == task; });
 }
 
@@ -454,9 +468,9 @@ void SimThreads::Park(Task* task) {
   AbandonMutexes([&](const Held& held) { return held.holder == task; });
   task->parked = true;
   if (task->state == Task::State::kEnded) {
-    task->thread.join();
+    RL_CHECK(pthread_join(task->thread, nullptr) == 0);
   } else {
-    task->thread.detach();
+    RL_CHECK(pthread_detach(task->thread) == 0);
   }
   const auto found = std::find_if(tasks_.begin(), tasks_.end(),
                                   [&](const auto& other) { return other.get() == task; });

@@ -6,9 +6,10 @@
 // two runs took the same one. Code between two points runs undisturbed: data races are not found
 // here but by ThreadSanitizer on real threads.
 //
-// Time is the SimClock's. A wait ends when its deadline has passed; when nobody can run, the clock
-// jumps to the earliest deadline. When nobody can run and nobody waits for a time, that is a
-// deadlock: every thread's name and what it waits for go to stderr, and the program aborts.
+// Time is the SimClock's; a scheduling point takes a little of it. A wait ends when its deadline
+// has passed; when nobody can run, the clock jumps to the earliest deadline. When nobody can run
+// and nobody waits for a time, that is a deadlock: every thread's name and what it waits for go to
+// stderr, and the program aborts.
 //
 // The thread that makes a SimThreads is its main thread: a thread like the others that cannot be
 // killed. It may act for several processes in turn. While it is alone, a scheduling point is a
@@ -18,10 +19,11 @@
 // point. They are parked: never scheduled again, their stacks kept until the program ends, because
 // a killed process runs no destructors and code without exceptions cannot be unwound. Mutexes they
 // hold answer kOwnerDied to the next locker. Each killed thread therefore costs a sleeping thread;
-// campaigns with thousands of kills spread them over several programs. A thread inside a hung disk
-// call is in the state that no signal ends: it keeps its mutexes, and its process keeps its files
-// and their locks, until the disk lets it go; then it dies.
-// Threads: only the main thread and those it has spawned, directly or not.
+// campaigns with many thousands of kills spread them over several programs. A thread inside a hung
+// disk call is in the state that no signal ends: it keeps its mutexes, and its process keeps its
+// files and their locks, until the disk lets it go; then it dies. Threads: only the main thread and
+// those it has spawned, directly or not. An exception that leaves a spawned thread, such as a
+// failed CHECK of a test, ends the program.
 #pragma once
 
 #include <atomic>
@@ -42,8 +44,11 @@ namespace ringleader {
 struct SimThreadsOptions {
   // How many of the waits return at once without a reason.
   double spurious_wakeups = 0;
+  // How much time passes at a scheduling point. With 0 a thread that never sleeps keeps those that
+  // do asleep for ever.
+  uint64_t point_nanos = 100;
   // Aborts after that many scheduling points: a loop that never ends is a failure, not a hang.
-  uint64_t max_points = uint64_t{1} << 30;
+  uint64_t max_points = uint64_t{1} << 24;
 };
 
 class SimThreads {
@@ -109,7 +114,7 @@ class SimThreads {
   void Switch(Task& self);
   Task* PickNext();
   bool CanRun(const Task& task) const;
-  void ThreadBody(Task* self);
+  static void* ThreadBody(void* argument);  // a Task
   void Park(Task* task);
   // Those that match get an owner that died.
   void AbandonMutexes(const std::function<bool(const Held&)>& matches);
