@@ -146,6 +146,25 @@ Status LogFlusher::FlushUpTo(Lsn to) {
   return Status::Ok();
 }
 
+// Where the group that begins at `from` ends: always between two records. Recovery takes a position
+// that was published for a place up to which whole records must be found.
+Lsn LogFlusher::GroupEnd(Lsn from, Lsn tail) const {
+  const Lsn segment_end = SegmentStart(from, files_.segment_bytes()) + files_.segment_bytes();
+  const Lsn limit = from + kMaxGroupBytes;
+  if (std::min(tail, segment_end) <= limit) return std::min(tail, segment_end);
+  Lsn at = from;
+  if (at.value % files_.segment_bytes() == 0) at = at + kSegmentPageBytes;
+  for (;;) {
+    RecordHeader header;
+    region_.CopyOut(at, {reinterpret_cast<uint8_t*>(&header), sizeof header});
+    const Lsn next = at + RecordBytes(header.length);
+    if (next > limit) break;
+    at = next;
+  }
+  // A record is far smaller than a group: nothing fits only where its length has been damaged.
+  return at > from + kSegmentPageBytes ? at : from;
+}
+
 Status LogFlusher::Step(Level level) {
   RL_RETURN_IF_ERROR(Failure());
   const uint64_t segment = files_.segment_bytes();
@@ -162,8 +181,10 @@ Status LogFlusher::Step(Level level) {
   if (durable < from && (barrier || from - durable + kMaxGroupBytes > kMaxUnflushedBytes)) {
     status = FlushUpTo(from);
   }
-  const Lsn limit = std::min(from + kMaxGroupBytes, SegmentStart(from, segment) + segment);
-  const Lsn to = std::min(tail, limit);
+  const Lsn to = GroupEnd(from, tail);
+  if (to == from && tail > from) {
+    status = Status(Code::kCorruption, "shared memory is damaged: a record", EIO);
+  }
   if (status.ok() && to > from) status = WriteUpTo(from, to);
   const Lsn written(region_->flushed.written.load(std::memory_order_acquire));
   if (status.ok() && level == Level::kFlushed &&

@@ -7,7 +7,8 @@
 // without a single hand-over; many committers form groups by themselves.
 //
 // A step (role held):
-//   1. take the published end of the log (never past the end of a segment or 8 MiB further);
+//   1. take the published end of the log, or the last end of a record that is in this segment and
+//      at most 8 MiB away;
 //   2. pwrite the ring's bytes up to it, publish `written`;
 //   3. if asked for, fdatasync, publish `durable`; wake the waiters.
 //
@@ -69,6 +70,7 @@ class LogFlusher {
 
  private:
   Status Step(Level level);
+  Lsn GroupEnd(Lsn from, Lsn tail) const;
   Status WriteUpTo(Lsn from, Lsn to);
   Status FlushUpTo(Lsn to);
   Result<File*> FileOf(Lsn start);
