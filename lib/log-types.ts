@@ -34,7 +34,10 @@ export interface LogOptions {
    * environment is made; whatever it is when it exists.
    */
   groupId?: string | Uint8Array
-  /** Directory into which closed segments are copied. Default: none. */
+  /**
+   * Directory into which this process copies closed segments. Default: none. The archive then is a
+   * consumer of the name `archive`: segments stay until some process has copied them.
+   */
   archive?: string
   /**
    * Appends that nobody waits for are flushed this late, in milliseconds: 1 to 60,000.
@@ -124,8 +127,6 @@ export interface LogStat {
   durable: number
   /** Segments below exist at full size. */
   preparedEnd: number
-  /** Segments below are in the archive. */
-  archived: number
   /** Of the last record; 0 where none has had one. */
   term: number
   /** Records, padding and the pieces of large transactions included. */

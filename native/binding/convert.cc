@@ -87,7 +87,6 @@ Napi::Object ToJs(Napi::Env env, const LogStat& stat) {
       .Position("written", stat.written)
       .Position("durable", stat.durable)
       .Position("preparedEnd", stat.prepared_end)
-      .Position("archived", stat.archived)
       .Count("term", stat.term.value)
       .Count("records", stat.records)
       .Count("transactions", stat.transactions)

@@ -48,7 +48,7 @@ bool TakeState(Decoder& in, ControlState* state) {
       !TakeId(in, &state->group_id) || !in.Fixed(&state->incarnation) ||
       !in.Fixed(&state->segment_bytes) || !in.Fixed(&state->created_us) ||
       !TakeLsn(in, &state->start) || !TakeLsn(in, &state->durable_mark) ||
-      !TakeLsn(in, &state->archived) || !TakeFlag(in, &state->clean) || !in.Fixed(&consumers) ||
+      !TakeFlag(in, &state->clean) || !in.Fixed(&consumers) ||
       consumers > kMaxConsumers) {
     return false;
   }
@@ -77,7 +77,6 @@ std::vector<uint8_t> EncodeControl(const ControlState& state) {
   out.Fixed(state.created_us);
   out.Fixed(state.start.value);
   out.Fixed(state.durable_mark.value);
-  out.Fixed(state.archived.value);
   out.Fixed(static_cast<uint8_t>(state.clean));
   out.Fixed(static_cast<uint32_t>(state.consumers.size()));
   for (const Consumer& consumer : state.consumers) {

@@ -40,7 +40,6 @@ struct ControlState {
   uint64_t created_us = 0;
   Lsn start;                    // the log holds everything from here on; segments below may be gone
   Lsn durable_mark;             // the log was flushed at least up to here
-  Lsn archived;                 // segments below are in the archive
   bool clean = false;           // closed in order: the log ends at durable_mark
   std::vector<Consumer> consumers;
 };

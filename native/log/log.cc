@@ -14,6 +14,7 @@ Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
   if (!options.archive.empty()) {
     const Status made = env.files.MakeDirectory(options.archive);
     if (!made.ok() && made.code() != Code::kExists) return made;
+    if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(ParentPath(options.archive)));
   }
   std::unique_ptr<Log> log(new Log(env));
   RL_ASSIGN_OR_RETURN(log->attachment_, LogAttachment::Open(env, directory, options));
@@ -27,6 +28,7 @@ Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
   log->appender_ =
       std::make_unique<LogAppender>(env, *at.region, *log->files_, *log->flusher_, *log->keeper_,
                                     at.control.group_id);
+  RL_RETURN_IF_ERROR(log->keeper_->StartArchive());
   if (options.service_threads) {
     log->service_ = std::make_unique<LogService>(env, *at.region, *log->flusher_, *log->keeper_,
                                                  options.flush_interval_ns,
@@ -143,7 +145,6 @@ LogStat Log::Stat() const {
   stat.visible = Lsn(shared.ends.visible.load(kNow));
   stat.tail = Lsn(shared.ends.tail.load(kNow));
   stat.prepared_end = Lsn(shared.space.prepared_end.load(kNow));
-  stat.archived = Lsn(shared.keeper.archived.load(kNow));
   stat.term = Term(shared.ends.term.load(kNow));
   stat.records = shared.ends.records.load(kNow);
   stat.transactions = shared.ends.transactions.load(kNow);
@@ -155,7 +156,9 @@ LogStat Log::Stat() const {
   stat.longest_flush_ns = shared.flusher.longest_flush_ns.load(kNow);
   const uint64_t started = shared.flusher.started_ns.load(kNow);
   const uint64_t now = env_.clock.MonotonicNanos();
-  stat.flush_age_ns = started != 0 && now > started ? now - started : 0;
+  // A flusher that died leaves its start behind; it counts only while there is something to flush.
+  const bool pending = stat.durable < stat.tail;
+  stat.flush_age_ns = pending && started != 0 && now > started ? now - started : 0;
   stat.writer_repairs = shared.writer.repairs.load(kNow);
   stat.flusher_takeovers = shared.flusher.takeovers.load(kNow);
   stat.hold_samples = shared.writer.hold_samples.load(kNow);

@@ -24,7 +24,7 @@
 namespace ringleader {
 
 struct LogStat {
-  Lsn start, tail, visible, written, durable, prepared_end, archived;
+  Lsn start, tail, visible, written, durable, prepared_end;
   Term term;
   uint64_t records = 0, transactions = 0, payload_bytes = 0;  // since the region was made
   uint64_t writes = 0, flushes = 0, flushed_bytes = 0;

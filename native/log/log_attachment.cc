@@ -114,7 +114,7 @@ Status LogAttachment::Recover(const LogOptions& options) {
   abandoned.reset();
   if (log.prepared_end <= log.end) {
     const Lsn next = SegmentStart(log.prepared_end, control.segment_bytes);
-    const Status prepared = files.Prepare(next, true);
+    const Status prepared = files.Prepare(next, [] { return true; });
     if (!prepared.ok() && prepared.code() != Code::kNoSpace) return prepared;
     if (prepared.ok()) log.prepared_end = next + control.segment_bytes;
   }

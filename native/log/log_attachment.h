@@ -31,7 +31,9 @@ struct LogOptions {
                                             // largest records (SmallestRing); of a new region
   uint32_t segments_ahead = 2;                   // kept ready in front of the writers, 1 to 64
   std::optional<Id128> group_id;                 // at format; random where absent
-  std::string archive;                           // directory for closed segments; empty = none
+  // Directory for closed segments; empty = this process archives nothing. The archive is a consumer:
+  // once there is one, segments stay until some process has copied them.
+  std::string archive;
   uint64_t flush_interval_ns = 100'000'000;      // appends nobody waits for are flushed this late
   bool service_threads = true;                   // off: only calls move the log (tests, tools)
 };

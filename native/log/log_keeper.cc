@@ -45,7 +45,6 @@ Status LogKeeper::SaveLocked(bool clean) {
   RL_ASSIGN_OR_RETURN(ControlState state, control_.Load());
   const std::vector<uint8_t> before = EncodeControl(state);
   state.start = Lsn(region_->space.start.load(std::memory_order_acquire));
-  state.archived = Lsn(region_->keeper.archived.load(std::memory_order_acquire));
   RL_ASSIGN_OR_RETURN(state.consumers, retention_.List());
   state.durable_mark = Lsn(region_->flushed.durable.load(std::memory_order_acquire));
   // What is not durable may be cut, and a consumer's position must exist when it comes back.
@@ -89,9 +88,6 @@ Result<Lsn> LogKeeper::FloorLocked() {
   if (!needed && !RL_MUTANT(kIgnoreRetention)) return start;
   Lsn floor = SegmentStart(Lsn(durable.value - 1), files_.segment_bytes());
   if (needed && !RL_MUTANT(kIgnoreRetention)) floor = std::min(floor, *needed);
-  if (!archive_.empty()) {
-    floor = std::min(floor, Lsn(region_->keeper.archived.load(std::memory_order_acquire)));
-  }
   return std::max(start, SegmentStart(floor, files_.segment_bytes()));
 }
 
@@ -118,7 +114,10 @@ Status LogKeeper::PrepareOneLocked(bool fill) {
   bool recycled = false;
   Status status = RecycleOldestLocked(next, &recycled);
   if (status.ok() && !recycled) {
-    status = files_.Prepare(next, fill);
+    std::atomic<uint32_t>& hurry = space.hurry;
+    status = files_.Prepare(next, [&hurry, fill] {
+      return fill && hurry.load(std::memory_order_acquire) == 0;
+    });
     if (status.ok()) region_->keeper.segments_prepared.fetch_add(1, std::memory_order_acq_rel);
   }
   if (status.code() == Code::kNoSpace) {
@@ -128,6 +127,7 @@ Status LogKeeper::PrepareOneLocked(bool fill) {
   }
   RL_RETURN_IF_ERROR(Judge(status));
   space.full_since_ns.store(0, std::memory_order_release);
+  space.hurry.store(0, std::memory_order_release);
   space.prepared_end.store(next.value + files_.segment_bytes(), std::memory_order_release);  // W3
   flusher_.Announce();
   return Status::Ok();
@@ -147,6 +147,7 @@ Status LogKeeper::EnsurePrepared(Lsn end) {
     const LockResult lock = env_.threads.TryLock(region_->keeper.role);
     if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
     if (lock == LockResult::kBusy) {
+      region_->space.hurry.store(1, std::memory_order_release);
       flusher_.AwaitProgress(sequence, kRoleWaitNs);
       continue;
     }
@@ -194,26 +195,33 @@ Status LogKeeper::Tick() {
   return status;
 }
 
+Status LogKeeper::StartArchive() {
+  if (archive_.empty()) return Status::Ok();
+  RL_ASSIGN_OR_RETURN(const std::optional<Consumer> archive, retention_.Get(kArchiveConsumer));
+  if (archive) return Status::Ok();
+  return PutConsumer(
+      {kArchiveConsumer, Lsn(region_->space.start.load(std::memory_order_acquire)), 0, 0, false});
+}
+
 Result<bool> LogKeeper::ArchiveOne() {
   if (archive_.empty()) return false;
   const LockResult lock = env_.threads.TryLock(region_->keeper.archive_role);
   if (lock == LockResult::kBusy) return false;
   if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
-  std::atomic<uint64_t>& archived = region_->keeper.archived;
-  const Lsn next(std::max(archived.load(std::memory_order_acquire),
-                          region_->space.start.load(std::memory_order_acquire)));
-  Status status;
-  const bool due = next.value + files_.segment_bytes() <=
-                   region_->flushed.durable.load(std::memory_order_acquire);
-  if (due) {
-    status = ArchiveSegment(env_, files_, region_->header.group_id, next, archive_);
-    if (status.ok()) {
-      archived.store(next.value + files_.segment_bytes(), std::memory_order_release);
-    }
-  }
+  const auto archived = ArchiveOneLocked();
   env_.threads.Unlock(region_->keeper.archive_role);
-  if (!status.ok()) return status;
-  return due;
+  return archived;
+}
+
+Result<bool> LogKeeper::ArchiveOneLocked() {
+  RL_ASSIGN_OR_RETURN(const std::optional<Consumer> archive, retention_.Get(kArchiveConsumer));
+  if (!archive) return false;  // somebody has ended it
+  const Lsn next = SegmentStart(archive->position, files_.segment_bytes());
+  const Lsn end = next + files_.segment_bytes();
+  if (end.value > region_->flushed.durable.load(std::memory_order_acquire)) return false;
+  RL_RETURN_IF_ERROR(ArchiveSegment(env_, files_, region_->header.group_id, next, archive_));
+  RL_RETURN_IF_ERROR(retention_.Advance(kArchiveConsumer, end));
+  return true;
 }
 
 Status LogKeeper::PutConsumer(const Consumer& consumer) {

@@ -25,6 +25,8 @@
 namespace ringleader {
 
 inline constexpr uint64_t kControlSaveIntervalNs = 1'000'000'000;
+// The consumer that stands for the archive: what it has not copied stays, whichever processes run.
+inline constexpr char kArchiveConsumer[] = "archive";
 
 class LogKeeper {
  public:
@@ -37,6 +39,8 @@ class LogKeeper {
   Status EnsurePrepared(Lsn end);
   // Does whatever is due. Returns at once where another thread is at it.
   Status Tick();
+  // Makes the archive a consumer, where there is one to write.
+  Status StartArchive();
   // Copies one closed segment to the archive; false where none is due.
   Result<bool> ArchiveOne();
 
@@ -52,6 +56,7 @@ class LogKeeper {
   Status LockRole();
   void UnlockRole();
   Status SaveLocked(bool clean);
+  Result<bool> ArchiveOneLocked();
   Status PrepareOneLocked(bool fill);
   Status RecycleOldestLocked(Lsn to, bool* recycled);
   Status TrimLocked();

@@ -61,7 +61,6 @@ void FillIn(Env& env, RegionLayout& layout, const RegionInit& init) {
   layout.flushed.durable.store(init.end.value, kPlain);
   layout.space.start.store(init.control.start.value, kPlain);
   layout.space.prepared_end.store(init.prepared_end.value, kPlain);
-  layout.keeper.archived.store(init.control.archived.value, kPlain);
   env.threads.InitMutex(layout.consumers.mutex);
   for (size_t i = 0; i < init.control.consumers.size(); ++i) {
     const Consumer& from = init.control.consumers[i];

@@ -105,6 +105,7 @@ struct alignas(64) SpaceEnds {
   std::atomic<uint64_t> start;         // the log holds everything from here on
   std::atomic<uint64_t> prepared_end;  // segments below exist at full size
   std::atomic<uint64_t> full_since_ns;  // when the disk was last found full; 0 = it is not
+  std::atomic<uint32_t> hurry;  // set by appenders that wait for a segment: finish it unfilled
 };
 
 // Wakes whoever waits for any of the positions above.
@@ -146,7 +147,6 @@ struct alignas(64) KeeperSection {
   RobustMutex role;
   RobustMutex archive_role;
   std::atomic<uint64_t> control_saved_ns;
-  std::atomic<uint64_t> archived;  // segments below are in the archive
   std::atomic<uint64_t> segments_prepared;
   std::atomic<uint64_t> segments_recycled;
 };

@@ -104,16 +104,18 @@ void LogService::FlushOnce(uint32_t rings) {
   }
   const Lsn tail(region_->ends.tail.load(std::memory_order_acquire));  // pairs with W1
   if (flusher_.Reached(tail, Level::kFlushed)) return Sleep(flush_bell_, rings, kLookAgainNs);
-  // Appended, and nobody waits: give others the time to join the group.
-  const uint64_t until = env_.clock.MonotonicNanos() + flush_interval_ns_;
-  for (uint64_t now = env_.clock.MonotonicNanos(); now < until && !Stopping();
-       now = env_.clock.MonotonicNanos()) {
-    flush_bell_.idle.store(2, std::memory_order_seq_cst);  // asleep, but not for NoteAppend
-    if (flush_bell_.rings.load(std::memory_order_seq_cst) != rings) break;
-    env_.threads.Wait(flush_bell_.rings, rings, until - now);
+  // Appended, and nobody waits for the flush: others get the time to join the group.
+  const uint64_t now = env_.clock.MonotonicNanos();
+  if (flusher_.Reached(late_end_, Level::kFlushed)) {
+    late_end_ = tail;
+    late_at_ns_ = now + flush_interval_ns_;
+  }
+  if (now >= late_at_ns_) return RaiseTo(want_flushed_, tail.value);
+  flush_bell_.idle.store(2, std::memory_order_seq_cst);  // asleep, but not for NoteAppend
+  if (flush_bell_.rings.load(std::memory_order_seq_cst) == rings) {
+    env_.threads.Wait(flush_bell_.rings, rings, late_at_ns_ - now);
   }
   flush_bell_.idle.store(0, std::memory_order_seq_cst);
-  if (flush_bell_.rings.load(std::memory_order_seq_cst) == rings) RaiseTo(want_flushed_, tail.value);
 }
 
 void LogService::FlushLoop() {

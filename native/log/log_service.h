@@ -65,6 +65,9 @@ class LogService {
   std::function<void()> on_progress_;
   std::atomic<uint64_t> want_flushed_{0};
   std::atomic<uint64_t> want_written_{0};
+  // Of the flushing thread: what lies below late_end_ is flushed at late_at_ns_ at the latest.
+  Lsn late_end_;
+  uint64_t late_at_ns_ = 0;
   std::atomic<bool> stopping_{false};
   Bell flush_bell_;
   Bell keep_bell_;

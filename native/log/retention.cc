@@ -101,6 +101,15 @@ Result<std::vector<Consumer>> Retention::List() const {
   return consumers;
 }
 
+Result<std::optional<Consumer>> Retention::Get(const std::string& name) const {
+  RL_RETURN_IF_ERROR(Lock());
+  const ConsumerSlot* slot = Find(name);
+  std::optional<Consumer> consumer;
+  if (slot != nullptr) consumer = Read(*slot);
+  Unlock();
+  return consumer;
+}
+
 Result<std::optional<Lsn>> Retention::Floor() const {
   RL_ASSIGN_OR_RETURN(const std::vector<Consumer> consumers, List());
   if (consumers.empty()) return std::optional<Lsn>();

@@ -33,6 +33,8 @@ class Retention {
   // Moves a position forward; a lower one changes nothing. kNotFound, or kTrimmed where broken.
   Status Advance(const std::string& name, Lsn position);
   Result<std::vector<Consumer>> List() const;
+  // nullopt where there is none of that name.
+  Result<std::optional<Consumer>> Get(const std::string& name) const;
 
   // Marks the consumers that are over their caps. `written_us(position)` tells when the segment
   // that holds a position was last written to, 0 where it still is.

@@ -20,9 +20,9 @@ int HexDigit(char c) {
   return -1;
 }
 
-Status FillWithZeros(File& file, uint64_t size) {
+Status FillWithZeros(File& file, uint64_t size, const std::function<bool()>& fill) {
   const std::vector<uint8_t> zeros(std::min<uint64_t>(size, kFillStepBytes));
-  for (uint64_t at = 0; at < size; at += zeros.size()) {
+  for (uint64_t at = 0; at < size && fill(); at += zeros.size()) {
     const uint64_t step = std::min<uint64_t>(size - at, zeros.size());
     RL_RETURN_IF_ERROR(file.WriteAt(at, Bytes(zeros).first(step)));
   }
@@ -91,12 +91,12 @@ Status SegmentFiles::SyncNames() const {
   return env_.files.SyncDirectory(directory_);
 }
 
-Status SegmentFiles::Prepare(Lsn start, bool fill) const {
+Status SegmentFiles::Prepare(Lsn start, const std::function<bool()>& fill) const {
   const std::string temporary = JoinPath(directory_, kPrepareName);
   RL_ASSIGN_OR_RETURN(std::unique_ptr<File> file,
                       env_.files.Open(temporary, OpenMode::kCreateEmpty));
   Status made = file->Allocate(0, segment_bytes_);
-  if (made.ok() && fill) made = FillWithZeros(*file, segment_bytes_);
+  if (made.ok()) made = FillWithZeros(*file, segment_bytes_, fill);
   if (made.ok()) made = file->SyncData();
   file.reset();
   if (!made.ok()) {

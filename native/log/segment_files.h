@@ -15,7 +15,9 @@
 // Threads: none of its own; callers hold the keeper role or have the environment to themselves.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,9 +43,9 @@ class SegmentFiles {
   Status ReadPage(Lsn start, MutableBytes page) const;
 
   // Makes the segment at `start` ready for use: full size, zero header page, name flushed.
-  // With `fill` every byte is written once, so that later flushes have no block maps to flush;
-  // without, the space is only reserved (quick, for an appender that is waiting).
-  Status Prepare(Lsn start, bool fill) const;
+  // Every byte is written once, so that later flushes have no block maps to flush, for as long as
+  // `fill()` says so; from then on the space is only reserved, which is quick.
+  Status Prepare(Lsn start, const std::function<bool()>& fill) const;
   // The same out of a segment that is no longer needed.
   Status Recycle(Lsn from, Lsn to) const;
   Status Remove(Lsn start) const;

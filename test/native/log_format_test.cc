@@ -21,7 +21,7 @@ constexpr char kGoldenRecord[] =
 constexpr char kGoldenSegment[] =
     "524c4f475345473101000000001000000102030405060708090a0b0c0d0e0f100000030000000000"
     "00000100000000000807060504030201443322110900000000000000acfa134e";
-constexpr uint32_t kGoldenControlCrc = 0x7415184e;
+constexpr uint32_t kGoldenControlCrc = 0x8e01c51a;
 
 Id128 CountingId() {
   Id128 id;
@@ -203,7 +203,6 @@ ControlState SampleControl() {
   state.created_us = 1'700'000'000'000'000;
   state.start = Lsn(kSegment);
   state.durable_mark = Lsn(kSegment + 5000);
-  state.archived = Lsn(kSegment);
   state.clean = true;
   state.consumers = {{"base", Lsn(kSegment + 4096), 0, 0, false},
                      {"replica 3", Lsn(kSegment), 1 << 20, 3'600'000'000, true}};

@@ -287,9 +287,47 @@ TEST(log, archive_holds_every_closed_segment) {
   }
   CHECK_OK(log->WaitFor(log->Stat().tail, Level::kFlushed));
   const uint64_t closed = log->Stat().durable.value / kMinSegmentBytes;
-  while (log->Stat().archived.value < closed * kMinSegmentBytes) std::this_thread::yield();
+  const auto archived = [&]() -> uint64_t {
+    CHECK_VALUE(const std::vector<Consumer> consumers, log->Consumers());
+    for (const Consumer& consumer : consumers) {
+      if (consumer.name == kArchiveConsumer) return consumer.position.value;
+    }
+    return 0;
+  };
+  while (archived() < closed * kMinSegmentBytes) std::this_thread::yield();
   CHECK_VALUE(const auto names, PosixEnv().files.List(options.archive));
   CHECK_EQ(names.size(), size_t{closed});
+}
+
+TEST(log, segments_wait_for_the_archive_whichever_process_runs) {
+  const std::string directory = TempDir();
+  LogOptions options = SmallLog();
+  options.archive = TempDir() + "/archive";
+  CHECK_OK(OpenLog(PosixEnv(), directory, options)->Close());
+  const auto log = OpenLog(PosixEnv(), directory, SmallLog());  // archives nothing
+  CHECK_OK(log->PutConsumer({"base", Lsn(), 0, 0, false}));
+  for (uint64_t i = 0; i < 500; ++i) {
+    const Appended at = AppendOne(*log, i, 1000);
+    CHECK_OK(log->WaitFor(at.end, Level::kFlushed));
+    CHECK_OK(log->AdvanceConsumer("base", at.end));
+    CHECK_OK(log->Tick());
+  }
+  CHECK(log->Stat().start == Lsn());
+  CHECK_OK(log->RemoveConsumer(kArchiveConsumer));  // the archive is given up
+  CHECK_OK(log->Tick());
+  CHECK(log->Stat().start > Lsn());
+}
+
+TEST(log, what_nobody_waits_for_is_flushed_in_time_all_the_same) {
+  LogOptions options = SmallLog();
+  options.service_threads = true;
+  options.flush_interval_ns = 5'000'000;
+  const auto log = OpenLog(PosixEnv(), TempDir(), options);
+  const Appended first = AppendOne(*log, 0, 100);
+  for (uint64_t i = 1; !log->Reached(first.end, Level::kFlushed); ++i) {
+    log->Request(AppendOne(*log, i, 10).end, Level::kWritten);  // a steady stream
+    std::this_thread::yield();
+  }
 }
 
 TEST(log, bad_options_are_refused_by_name) {
