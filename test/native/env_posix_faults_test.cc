@@ -4,6 +4,7 @@
 // kernel unless a fault is set, and then they do what the fault says; so the tests also see which
 // calls are made, on which file, and how often.
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ struct Fault {
 };
 
 struct Faults {
-  Fault read, write, data_sync, sync, allocate;
+  Fault read, write, data_sync, sync, allocate, random;
 };
 Faults g_faults;
 
@@ -107,6 +108,11 @@ int fallocate(int fd, int mode, off_t offset, off_t size) {
     return -1;
   }
   return static_cast<int>(syscall(SYS_fallocate, fd, mode, offset, size));
+}
+
+ssize_t getrandom(void* into, size_t size, unsigned int flags) {
+  if (g_faults.random.Hit(-1)) return -1;
+  return syscall(SYS_getrandom, into, Cut(g_faults.random, size), flags);
 }
 
 }  // extern "C"
@@ -285,6 +291,17 @@ TEST(env_posix_faults, an_allocation_that_fails_while_writing_says_so) {
   const Inject allocate(&Faults::allocate, {.failures = 1, .sys_errno = EOPNOTSUPP});
   const Inject write(&Faults::write, {.failures = 1, .sys_errno = ENOSPC});
   CHECK_CODE(file->Allocate(0, 10), Code::kNoSpace);
+}
+
+TEST(env_posix_faults, random_bits_come_in_pieces) {
+  Octets bytes(1000, 0), touched(1000, 0);
+  const Inject inject(&Faults::random, {.failures = 3, .sys_errno = EINTR, .most_bytes = 256});
+  for (int i = 0; i < 16; ++i) {
+    PosixEnv().random.Fill(bytes);
+    for (size_t k = 0; k < bytes.size(); ++k) touched[k] |= bytes[k];
+  }
+  CHECK(std::all_of(touched.begin(), touched.end(), [](uint8_t byte) { return byte != 0; }));
+  CHECK_EQ(inject.calls(), 3 + 16 * 4);
 }
 
 }  // namespace ringleader

@@ -130,6 +130,9 @@ TEST(env_posix_host, without_proc_nothing_is_shared) {
   const HostIdentity mine = PosixEnv().host.Identity();
   CHECK(mine.boot_id != theirs->boot_id);
   CHECK(mine.pid_namespace != theirs->pid_namespace);
+  // All zeros would be the same on every host.
+  CHECK(theirs->boot_id != HostIdentity().boot_id);
+  CHECK(theirs->pid_namespace != 0);
   CHECK(theirs->boot_id == again->boot_id);
   CHECK_EQ(theirs->pid_namespace, again->pid_namespace);
 }

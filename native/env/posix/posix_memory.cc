@@ -43,7 +43,7 @@ Result<std::unique_ptr<SharedMapping>> AllocateAndMap(int fd, size_t size,
 }
 
 Result<std::string> PathOfName(const std::string& name) {
-  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos) {
+  if (name.empty() || name.find('/') != std::string::npos) {
     return Status(Code::kInvalidArgument, "not a name of shared memory: \"" + name + "\"");
   }
   return JoinPath(kSharedMemoryDirectory, name);

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstddef>
@@ -26,10 +27,11 @@ static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_al
 
 // How a RobustMutex is used. The mark tells a mutex from memory that was never prepared or has been
 // overwritten: to the C library a zeroed mutex is a valid one of the wrong kind, which would
-// neither exclude other processes nor report a death.
+// neither exclude other processes nor report a death. It is taken away from a mutex that the C
+// library has given up, because its trylock leaves such a mutex locked and the next one would wait.
 struct MutexLayout {
   pthread_mutex_t mutex;
-  uint64_t mark;
+  std::atomic<uint64_t> mark;
 };
 static_assert(sizeof(MutexLayout) <= sizeof(RobustMutex));
 static_assert(alignof(MutexLayout) <= alignof(RobustMutex));
@@ -40,10 +42,19 @@ MutexLayout& LayoutOf(RobustMutex& mutex) {
   return *std::launder(reinterpret_cast<MutexLayout*>(mutex.storage));
 }
 
-LockResult Locked(pthread_mutex_t& mutex, int result) {
+bool Usable(const MutexLayout& layout) {
+  return layout.mark.load(std::memory_order_acquire) == kMutexMark;
+}
+
+// The outcome of a lock or trylock of the C library.
+LockResult Outcome(MutexLayout& layout, int result) {
   if (result == 0) return LockResult::kLocked;
-  if (result != EOWNERDEAD) return LockResult::kBroken;
-  return pthread_mutex_consistent(&mutex) == 0 ? LockResult::kOwnerDied : LockResult::kBroken;
+  if (result == EBUSY) return LockResult::kBusy;
+  if (result == EOWNERDEAD && pthread_mutex_consistent(&layout.mutex) == 0) {
+    return LockResult::kOwnerDied;
+  }
+  layout.mark.store(0, std::memory_order_release);
+  return LockResult::kBroken;
 }
 
 void Pause() {
@@ -71,18 +82,20 @@ bool MayRunInParallel() {
 
 // Sleeps until the mutex is free. In slices: a kernel before 5.5 loses the wake-up when the thread
 // that it has woken is killed before it takes the mutex, and the others would sleep for ever.
-int LockSleeping(pthread_mutex_t& mutex) {
+int LockSleeping(MutexLayout& layout) {
 #ifdef RL_THREAD_SANITIZER
-  return pthread_mutex_lock(&mutex);  // it takes EOWNERDEAD from the timed call for "not locked"
+  // It takes EOWNERDEAD from the timed call for "not locked".
+  return pthread_mutex_lock(&layout.mutex);
 #else
   constexpr time_t kSliceSeconds = 1;
-  for (;;) {
+  while (Usable(layout)) {
     timespec until;
     RL_CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
     until.tv_sec += kSliceSeconds;
-    const int result = pthread_mutex_timedlock(&mutex, &until);
+    const int result = pthread_mutex_timedlock(&layout.mutex, &until);
     if (result != ETIMEDOUT) return result;
   }
+  return ENOTRECOVERABLE;
 #endif
 }
 
@@ -147,23 +160,22 @@ class PosixThreadsImpl : public Threads {
     auto* layout = new (mutex.storage) MutexLayout;
     RL_CHECK(pthread_mutex_init(&layout->mutex, &kind) == 0);
     RL_CHECK(pthread_mutexattr_destroy(&kind) == 0);
-    layout->mark = kMutexMark;
+    layout->mark.store(kMutexMark, std::memory_order_release);
   }
 
   LockResult Lock(RobustMutex& mutex) override {
     MutexLayout& layout = LayoutOf(mutex);
-    if (layout.mark != kMutexMark) return LockResult::kBroken;
+    if (!Usable(layout)) return LockResult::kBroken;
     int result = pthread_mutex_trylock(&layout.mutex);
     if (result == EBUSY) result = SpinToLock(layout.mutex);
-    if (result == EBUSY) result = LockSleeping(layout.mutex);
-    return Locked(layout.mutex, result);
+    if (result == EBUSY) result = LockSleeping(layout);
+    return Outcome(layout, result);
   }
 
   LockResult TryLock(RobustMutex& mutex) override {
     MutexLayout& layout = LayoutOf(mutex);
-    if (layout.mark != kMutexMark) return LockResult::kBroken;
-    const int result = pthread_mutex_trylock(&layout.mutex);
-    return result == EBUSY ? LockResult::kBusy : Locked(layout.mutex, result);
+    if (!Usable(layout)) return LockResult::kBroken;
+    return Outcome(layout, pthread_mutex_trylock(&layout.mutex));
   }
 
   void Unlock(RobustMutex& mutex) override {
