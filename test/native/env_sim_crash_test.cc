@@ -98,6 +98,11 @@ TEST(sim_crash, size_lags_or_leads) {
       Outcomes(disk, [](SimDisk& after) { return SectorValues(after, "file"); });
   CHECK(seen == (std::set<std::string>{"a", "ab", "a" + zero, "abc", "a" + zero + zero, "ab" + zero,
                                        "a" + zero + "c"}));
+  AfterEveryCut(disk, [&](SimDisk& after) {  // what the size does not cover is gone for good
+    const std::string left = SectorValues(after, "file");
+    CHECK_OK(OpenFile(after, "file")->Truncate(3 * kSector));
+    CHECK_EQ(SectorValues(after, "file"), left + std::string(3 - left.size(), '\0'));
+  });
   CHECK_OK(file->SyncData());
   AfterEveryCut(disk, [](SimDisk& after) { CHECK_EQ(SectorValues(after, "file"), "abc"); });
 }
@@ -271,6 +276,9 @@ TEST(sim_crash, rename_between_directories_needs_both_synced) {
   CHECK(Outcomes(disk, look) == (std::set<bool>{false, true}));
   CHECK_OK(disk.SyncDirectory("from"));
   CHECK(Outcomes(disk, look) == (std::set<bool>{true}));
+  CHECK_OK(disk.Rename("to/file", "from/file"));
+  CHECK_OK(disk.SyncDirectory("to"));  // this time the directory it leaves
+  CHECK(Outcomes(disk, look) == (std::set<bool>{false, true}));
 }
 
 TEST(sim_crash, removed_file_that_is_still_open_stays_gone) {

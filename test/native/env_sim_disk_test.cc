@@ -164,6 +164,8 @@ TEST(sim_disk, locks_belong_to_the_open_file) {
   CHECK_OK(a->TryLock(0, false));
   CHECK_OK(b->TryLock(0, false));  // shared by both
   CHECK_CODE(a->TryLock(0, true), Code::kBusy);
+  CHECK_OK(a->Unlock(0));
+  CHECK_CODE(a->TryLock(0, true), Code::kBusy);
   CHECK_OK(b->Unlock(0));
   CHECK_OK(a->TryLock(0, true));
   CHECK_OK(b->Unlock(0));  // held by the other: nothing happens

@@ -1,5 +1,5 @@
 // Fault rules: which calls they hit, what they do, and what a power cut leaves after them.
-#include <condition_variable>
+#include <chrono>
 #include <set>
 #include <thread>
 
@@ -23,8 +23,7 @@ std::string AfterCuts(SimDisk& disk, const std::string& path, uint64_t offset = 
   return std::string(seen.begin(), seen.end());
 }
 
-// --- which calls are hit
-// ---------------------------------------------------------------------------
+// --- which calls are hit -------------------------------------------------------------------------
 
 TEST(sim_faults, skip_and_count) {
   SimDisk disk;
@@ -122,8 +121,7 @@ TEST(sim_faults, short_write_then_error) {
   CHECK(ReadAll(disk, "file") == Filled(700, 'a'));
 }
 
-// --- flushes
-// ------------------------------------------------------------------------------------------
+// --- flushes -------------------------------------------------------------------------------------
 
 TEST(sim_faults, flush_that_succeeds_after_one_that_failed_proves_nothing) {
   SimDisk disk;
@@ -231,8 +229,7 @@ TEST(sim_faults, lying_flush_has_no_effect) {
   CHECK(!AfterSomeCut(disk, [](SimDisk& after) { return !Exists(after, "name"); }));
 }
 
-// --- bytes that go astray
-// ---------------------------------------------------------------------------
+// --- bytes that go astray ------------------------------------------------------------------------
 
 TEST(sim_faults, lost_write_is_seen_until_the_power_cut) {
   SimDisk disk;
@@ -286,8 +283,7 @@ TEST(sim_faults, bit_flips_on_read_and_bit_rot) {
   CHECK(FirstByte(disk, "file", 8) == 'a');
 }
 
-// --- calls that stand still
-// ---------------------------------------------------------------------------
+// --- calls that stand still ----------------------------------------------------------------------
 
 TEST(sim_faults, hung_call_goes_on_when_released) {
   SimDisk disk;
@@ -299,6 +295,7 @@ TEST(sim_faults, hung_call_goes_on_when_released) {
   std::thread writer([&] { written = file->WriteAt(0, Filled(1, 'b')); });
   while (disk.HungCalls() == 0) std::this_thread::yield();
   CHECK(FirstByte(disk, "file") == 'a');  // no effect yet, and other calls go on
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));  // until the writer sleeps again
   CHECK(disk.RemoveFault(fault));
   writer.join();
   CHECK_OK(written);

@@ -10,8 +10,7 @@ namespace {
 
 constexpr size_t kSector = kSimSectorBytes;
 
-// --- bytes: which contents may each sector have?
-// --------------------------------------------------
+// --- bytes: which contents may each sector have? -------------------------------------------------
 
 // The plain model of one file of fixed size: every value that a sector has had since it was last
 // made durable may be what a power cut leaves.
@@ -124,8 +123,7 @@ TEST(sim_replay, every_value_a_sector_can_have_is_met) {
   CHECK(met == model.candidates());
 }
 
-// --- names and sizes: the extreme policies against the live disk
-// ------------------------------------
+// --- names and sizes: the extreme policies against the live disk ---------------------------------
 
 // One random operation on a handful of names in two directories.
 void RandomOperation(SimDisk& disk, SimRng& rng) {
@@ -213,8 +211,7 @@ TEST(sim_replay, keeping_nothing_is_the_disk_as_it_was_last_synced) {
   }
 }
 
-// --- the log of operations
-// ------------------------------------------------------------------------
+// --- the log of operations -----------------------------------------------------------------------
 
 TEST(sim_replay, same_seed_same_state_in_any_order) {
   SimRng rng(Seed());

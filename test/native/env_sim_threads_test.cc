@@ -69,8 +69,7 @@ bool Holds(const std::string& text, const char* part) {
   return false;
 }
 
-// --- who runs
-// ---------------------------------------------------------------------------------------
+// --- who runs ------------------------------------------------------------------------------------
 
 // Two threads that each write their letter three times; the order in which they did.
 std::string Interleaving(uint64_t seed, uint64_t* hash = nullptr) {
@@ -164,8 +163,7 @@ TEST(sim_threads, thread_can_spawn_and_join) {
   CHECK_EQ(ran, 4);
 }
 
-// --- waiting
-// ----------------------------------------------------------------------------------------
+// --- waiting -------------------------------------------------------------------------------------
 
 TEST(sim_threads, wait_ends_with_a_wake_up_or_its_time) {
   for (uint64_t seed = 0; seed < 50; ++seed) {
@@ -259,8 +257,7 @@ TEST(sim_threads, wait_until_a_condition_of_another_thread) {
   CHECK(seen);
 }
 
-// --- mutexes
-// ----------------------------------------------------------------------------------------
+// --- mutexes -------------------------------------------------------------------------------------
 
 TEST(sim_threads, mutex_that_was_never_made_or_is_damaged_is_broken) {
   Fixture f;
@@ -328,8 +325,7 @@ TEST(sim_threads, orderly_end_of_memory_forgets_its_mutexes) {
   CHECK(f.b.Lock(f.mutex) == LockResult::kLocked);
 }
 
-// --- death
-// ------------------------------------------------------------------------------------------
+// --- death ---------------------------------------------------------------------------------------
 
 TEST(sim_threads, killed_threads_never_run_again_and_others_do) {
   Fixture f;
@@ -440,8 +436,7 @@ TEST(sim_threads, end_of_the_world_parks_whoever_runs) {
   CHECK_EQ(SimThreads::ParkedThreads(), parked + 2);
 }
 
-// --- what ends the program
-// ------------------------------------------------------------------------
+// --- what ends the program -----------------------------------------------------------------------
 
 TEST(sim_threads, deadlock_names_everybody) {
   const std::string text = AbortText([] {

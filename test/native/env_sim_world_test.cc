@@ -140,17 +140,45 @@ TEST(sim_world, memory_in_a_file_is_a_file) {
   }
   CHECK(left.size() > 10);
   CHECK(left.contains(Filled(4 * kPage, 'm')) && left.contains(Filled(4 * kPage, 0)));
+  mapping->data()[100] = 'n';
   world.PowerCut(CrashPolicy::Everything(), 1);
   Env& next = world.StartProcess().env();
   CHECK_VALUE(const auto found, next.memory.OpenAt("region"));
-  CHECK_EQ(found->data()[100], 'm');
+  CHECK_EQ(found->data()[100], 'n');
   CHECK(found->data() != mapping->data());
   CHECK_OK(next.files.Remove("region"));
   CHECK_CODE(next.memory.OpenAt("region").status(), Code::kNotFound);
 }
 
-// --- processes
-// --------------------------------------------------------------------------------------
+TEST(sim_world, memory_in_a_file_is_replaced_not_emptied) {
+  SimWorld world;
+  Env& env = world.StartProcess().env();
+  CHECK_VALUE(const auto mapping, env.memory.CreateAt("region", kPage));
+  CHECK_VALUE(const FileInfo before, env.files.Info("region"));
+  mapping->data()[0] = 1;
+  CHECK_VALUE(const auto fresh, env.memory.CreateAt("region", kPage));
+  CHECK_VALUE(const FileInfo after, env.files.Info("region"));
+  CHECK(before.inode != after.inode);
+  CHECK_EQ(fresh->data()[0], 0);
+  CHECK_EQ(mapping->data()[0], 1);
+}
+
+TEST(sim_world, mutexes_end_with_the_memory_they_lie_in) {
+  SimWorld world;
+  SimProcess& process = world.StartProcess();
+  Env& env = process.env();
+  {
+    CHECK_VALUE(const auto mapping, env.memory.Create("region", sizeof(RobustMutex)));
+    auto& mutex = *reinterpret_cast<RobustMutex*>(mapping->data());
+    env.threads.InitMutex(mutex);
+    CHECK(env.threads.Lock(mutex) == LockResult::kLocked);
+    CHECK_OK(env.memory.Remove("region"));
+  }
+  world.KillProcess(process);  // AddressSanitizer sees whether it touches the mutex
+  CHECK(world.memory().Names().empty());
+}
+
+// --- processes -----------------------------------------------------------------------------------
 
 TEST(sim_world, death_passes_a_file_lock_on) {
   for (uint64_t seed = 0; seed < 20; ++seed) {
@@ -238,8 +266,7 @@ TEST(sim_world, power_cut_ends_every_process) {
   writer.reset();
 }
 
-// --- everything together
-// ----------------------------------------------------------------------------
+// --- everything together -------------------------------------------------------------------------
 
 // A store of numbers: each is appended to a file, flushed and then promised. `flawed` leaves the
 // flush of either the bytes or the name out.

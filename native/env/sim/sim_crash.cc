@@ -165,10 +165,6 @@ void SimDurability::SyncFileAfterLoss(SimNode* node, PendingFile* file) {
     ApplyContentOp(op, &cache);
     if (op.kind != SimOpKind::kWrite) {
       ApplyContentOp(op, &node->content);
-      if (op.kind == SimOpKind::kTruncate) {
-        const uint64_t end = (op.offset + kSimSectorBytes - 1) / kSimSectorBytes;
-        left.erase(left.lower_bound(end), left.end());
-      }
       continue;
     }
     ForEachPage(op.offset, op.size, [&](uint64_t page, uint8_t mask) {
