@@ -27,7 +27,7 @@ export const checkMachine = () => {
 // npm ci without install scripts: no dependency has one that matters, and our own would build the
 // addon, which is the next step here.
 export const installPackages = async () => {
-  const value = hashOf(['package.json', 'package-lock.json'], process.platform, process.arch)
+  const value = hashOf(['package-lock.json'], process.platform, process.arch)
   if (hasStamp(packagesStamp, value)) return
   say('installing packages')
   const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
