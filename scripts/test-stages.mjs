@@ -127,6 +127,12 @@ export const stages = [
     ],
   },
   {
+    name: 'mutants',
+    about: 'every planted bug is noticed by the test named for it',
+    prepare: () => presetCommands('mutants'),
+    checks: [{ run: node('scripts/mutants.mjs'), counts: readCountLine }],
+  },
+  {
     name: 'fuzz',
     about: 'each fuzz target for a few seconds',
     skip: noFuzzing,

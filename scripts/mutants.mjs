@@ -1,0 +1,71 @@
+// Proves the tests: every bug planted in native/base/mutant.h must be noticed by the tests named for
+// it here, and those tests must pass without it.
+//
+//   node scripts/mutants.mjs [NAME...]
+//
+// A test that runs into the time limit has noticed too: some bugs make a log wait for ever.
+import { readFileSync } from 'node:fs'
+
+import { countLine } from './support/counts.mjs'
+import { presetFile } from './support/presets.mjs'
+import { at } from './support/project.mjs'
+import { run } from './support/run.mjs'
+
+const timeLimitMs = 60_000
+
+const mutants = [
+  { name: 'SkipDataSync', tests: ['log_powercut.every_promise_survives'] },
+  { name: 'SkipChainCheck', tests: ['log_fault.a_record_of_another_history_ends_the_log'] },
+  { name: 'AcceptTornBelowMark', tests: ['log_fault.a_lying_disk_is_found_out'] },
+  { name: 'SkipDirectorySync', tests: ['log_powercut.every_promise_survives'] },
+  { name: 'SkipRecycleInvalidate', tests: ['log_powercut.every_promise_survives'] },
+  { name: 'SkipPayloadCheck', tests: ['log_powercut.every_promise_survives'] },
+  { name: 'SkipTailRewrite', tests: ['log_process.what_recovery_reports_as_flushed_is_flushed'] },
+  { name: 'SkipSegmentBarrier', tests: ['log_powercut.every_promise_survives'] },
+  { name: 'DurableBeforeSync', tests: ['log_fault.a_failed_flush_is_final'] },
+  { name: 'UpdateStateInPlace', tests: ['log_step_kill.append'] },
+  { name: 'PublishBeforeCopy', tests: ['log_step_kill.append'] },
+  { name: 'RetryFailedSync', tests: ['log_fault.a_failed_flush_is_final'] },
+  {
+    name: 'IgnoreRetention',
+    tests: ['log.segments_are_recycled_when_their_consumers_have_passed'],
+  },
+]
+
+// kNone and kCount are not bugs.
+const declared = [
+  ...readFileSync(at('native', 'base', 'mutant.h'), 'utf8').matchAll(/^ {2}k(\w+),/gm),
+].map(([, name]) => name)
+
+const program = presetFile('mutants', 'native-test')
+const logFile = at('build', 'test-logs', 'mutants-output.log')
+const result = { passed: 0, failed: 0, skipped: 0 }
+
+const count = (good, text) => {
+  result[good ? 'passed' : 'failed'] += 1
+  if (!good) console.log(`FAILED ${text}`)
+}
+
+const nativeTest = (...args) => run([program, ...args], { logFile, timeoutMs: timeLimitMs })
+
+for (const name of declared.filter((name) => name !== 'Count')) {
+  if (!mutants.some((mutant) => mutant.name === name)) count(false, `${name}: no test is named`)
+}
+
+const wanted = process.argv.slice(2)
+const chosen = mutants.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+
+const tests = [...new Set(chosen.flatMap((mutant) => mutant.tests))]
+const healthy = await nativeTest(...tests)
+count(healthy.code === 0, `${tests.join(' ')}: fail without any planted bug`)
+
+for (const { name, tests } of chosen) {
+  const { code, timedOut } = await nativeTest(`--mutant=${name}`, ...tests)
+  // 1: a test has failed. A signal: a check inside the engine has. 2: there is no such mutant.
+  const noticed = timedOut || code === 1 || code > 128
+  count(noticed, `${name} survives ${tests.join(' ')} (exit code ${code})`)
+  if (noticed) console.log(`${name}: noticed${timedOut ? ' (never ends)' : ''}`)
+}
+
+console.log(countLine(result))
+process.exitCode = result.failed > 0 || result.passed === 0 ? 1 : 0
