@@ -95,12 +95,20 @@ void LogService::FlushOnce(uint32_t rings) {
   if (flush_due || !flusher_.Reached(write, Level::kWritten)) {
     const Status done = flush_due ? flusher_.WaitFor(flush, Level::kFlushed, kLookAgainNs)
                                   : flusher_.WaitFor(write, Level::kWritten, kLookAgainNs);
+    if (done.ok()) (flush_due ? told_flushed_ : told_written_) = flush_due ? flush : write;
     Notify();
     if (done.code() == Code::kNoSpace) {
       Note(done);
       Sleep(flush_bell_, rings, kFullRetryNs);
     }
     return;
+  }
+  // Another process's step may have reached what was asked for before this thread looked: its
+  // Announce, which comes a little later, wakes nobody who is asleep here.
+  if (flush != told_flushed_ || write != told_written_) {
+    told_flushed_ = flush;
+    told_written_ = write;
+    Notify();
   }
   const Lsn tail(region_->ends.tail.load(std::memory_order_acquire));  // pairs with W1
   if (flusher_.Reached(tail, Level::kFlushed)) return Sleep(flush_bell_, rings, kLookAgainNs);

@@ -68,6 +68,9 @@ class LogService {
   // Of the flushing thread: what lies below late_end_ is flushed at late_at_ns_ at the latest.
   Lsn late_end_;
   uint64_t late_at_ns_ = 0;
+  // Of the flushing thread: the requests whose end on_progress_ has been told of.
+  Lsn told_flushed_;
+  Lsn told_written_;
   std::atomic<bool> stopping_{false};
   Bell flush_bell_;
   Bell keep_bell_;
