@@ -1,5 +1,4 @@
 // Clock, random bits, host.
-#include <sched.h>
 #include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "child_process.h"
 #include "env/env.h"
+#include "env_posix_mount.h"
 #include "harness.h"
 
 namespace ringleader {
@@ -100,7 +100,7 @@ TEST(env_posix_host, processes_of_one_host_agree) {
 TEST(env_posix_host, another_pid_namespace_is_told_apart) {
   test::SharedValue<HostIdentity> theirs;
   test::Child child([&] {
-    if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
+    if (!test::Unshare(CLONE_NEWPID)) {
       throw test::Skip{std::string("cannot make a PID namespace: ") + strerror(errno)};
     }
     // /proc is still that of the old namespace, where this grandchild has an ordinary number.
@@ -116,7 +116,7 @@ TEST(env_posix_host, another_pid_namespace_is_told_apart) {
 TEST(env_posix_host, without_proc_nothing_is_shared) {
   test::SharedValue<HostIdentity> theirs, again;
   test::Child child([&] {
-    if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    if (!test::Unshare(CLONE_NEWNS)) {
       throw test::Skip{std::string("cannot make a mount namespace: ") + strerror(errno)};
     }
     if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
