@@ -141,7 +141,9 @@ TEST(sim_world, memory_in_a_file_is_a_file) {
   CHECK(left.size() > 10);
   CHECK(left.contains(Filled(4 * kPage, 'm')) && left.contains(Filled(4 * kPage, 0)));
   mapping->data()[100] = 'n';
+  world.disk().AddFault({.action = FaultAction::kHang});  // no hung disk keeps the power on
   world.PowerCut(CrashPolicy::Everything(), 1);
+  world.disk().RemoveAllFaults();
   Env& next = world.StartProcess().env();
   CHECK_VALUE(const auto found, next.memory.OpenAt("region"));
   CHECK_EQ(found->data()[100], 'n');

@@ -15,7 +15,7 @@
 // may be used by different threads.
 //
 // Paths: "a/b", "/a/b" and "./a//b" are the same; ".." is not supported. Directories cannot be
-// removed and only be renamed to a free name.
+// removed, and be renamed only to a free name in the directory they are in.
 // Threads: safe from any thread. Calls that wait (locks, hung calls) wait through the hooks, which
 // a SimWorld sets to its scheduler; without hooks they block the calling thread.
 #pragma once
@@ -113,6 +113,9 @@ class SimDisk : public FileSystem {
   // How many calls hang.
   size_t HungCalls() const;
 
+  // What the kernel does with mapped pages: the bytes of a file are `bytes`, unflushed. No call, so
+  // no fault rule and no scheduling point; nothing where the file has no name any more.
+  void WriteBack(uint64_t inode, Bytes bytes);
   // Flips bits behind everybody's back, in the cache and on the disk: bit rot. RL_CHECKs the path.
   void FlipBits(const std::string& path, uint64_t offset, uint8_t bits);
 

@@ -112,6 +112,20 @@ void SimDisk::Misdirect(const Handle& handle, uint64_t offset, Bytes from, int64
   WriteBytes(handle, landing, inside, true);
 }
 
+void SimDisk::WriteBack(uint64_t inode, Bytes bytes) {
+  const Guard lock(mutex_);
+  const SimNode* node = cache_.Find(inode);
+  if (!node || nameless_.contains(inode)) return;
+  SimOp op;
+  op.kind = SimOpKind::kWrite;
+  op.path = "mapped memory";
+  op.inode = inode;
+  op.size = RoomFor(*node, 0, std::min<uint64_t>(bytes.size(), node->size));
+  if (op.size == 0) return;
+  op.data.assign(bytes.begin(), bytes.begin() + static_cast<ptrdiff_t>(op.size));
+  ChangeFile(std::move(op));
+}
+
 Status SimDisk::Sync(Handle& handle) {
   const Ticket ticket = Begin(SimCall::kSyncData, handle.path);
   const int sys_errno = ticket.fault.sys_errno;

@@ -43,8 +43,8 @@ class SimSharedMemory::Mapping : public SharedMapping {
   const std::shared_ptr<Block> block_;
 };
 
-SimSharedMemory::SimSharedMemory(FileSystem& files, SimThreads& threads)
-    : files_(files), threads_(std::make_shared<SimThreads*>(&threads)) {}
+SimSharedMemory::SimSharedMemory(SimDisk& disk, SimThreads& threads)
+    : disk_(disk), threads_(std::make_shared<SimThreads*>(&threads)) {}
 
 SimSharedMemory::~SimSharedMemory() { *threads_ = nullptr; }
 
@@ -81,38 +81,38 @@ Status SimSharedMemory::Remove(const std::string& name) {
 Result<std::unique_ptr<SharedMapping>> SimSharedMemory::CreateAt(const std::string& path,
                                                                  size_t size) {
   // A file that others have mapped must not shrink under them: it loses its name instead.
-  const Status removed = files_.Remove(path);
+  const Status removed = disk_.Remove(path);
   if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
-  RL_ASSIGN_OR_RETURN(const auto file, files_.Open(path, OpenMode::kCreateEmpty));
+  RL_ASSIGN_OR_RETURN(const auto file, disk_.Open(path, OpenMode::kCreateEmpty));
   const Status allocated = file->Allocate(0, size);
   if (!allocated.ok()) {
-    const Status cleaned = files_.Remove(path);
+    const Status cleaned = disk_.Remove(path);
     (void)cleaned;  // the first error is the one to report
     return allocated;
   }
-  RL_ASSIGN_OR_RETURN(const FileInfo info, files_.Info(path));
+  RL_ASSIGN_OR_RETURN(const FileInfo info, disk_.Info(path));
   auto block = std::make_shared<Block>(size, threads_);
   const std::lock_guard lock(mutex_);
-  in_files_[info.inode] = {path, block};
+  in_files_[info.inode] = block;
   return std::unique_ptr<SharedMapping>(new Mapping(std::move(block)));
 }
 
 Result<std::unique_ptr<SharedMapping>> SimSharedMemory::OpenAt(const std::string& path) {
-  RL_ASSIGN_OR_RETURN(const FileInfo info, files_.Info(path));
+  RL_ASSIGN_OR_RETURN(const FileInfo info, disk_.Info(path));
   {
     const std::lock_guard lock(mutex_);
     const auto found = in_files_.find(info.inode);
     if (found != in_files_.end()) {
-      return std::unique_ptr<SharedMapping>(new Mapping(found->second.block));
+      return std::unique_ptr<SharedMapping>(new Mapping(found->second));
     }
   }
   if (info.size == 0) return Status(Code::kNotFound, path + " is empty");
-  RL_ASSIGN_OR_RETURN(const auto file, files_.Open(path, OpenMode::kReadWrite));
+  RL_ASSIGN_OR_RETURN(const auto file, disk_.Open(path, OpenMode::kReadWrite));
   auto block = std::make_shared<Block>(info.size, threads_);
   RL_RETURN_IF_ERROR(ReadExactly(*file, 0, MutableBytes(block->data, block->size), path));
   const std::lock_guard lock(mutex_);
-  const auto [at, fresh] = in_files_.try_emplace(info.inode, FileBlock{path, block});
-  return std::unique_ptr<SharedMapping>(new Mapping(at->second.block));
+  const auto [at, fresh] = in_files_.try_emplace(info.inode, block);
+  return std::unique_ptr<SharedMapping>(new Mapping(at->second));
 }
 
 void SimSharedMemory::SetLimit(uint64_t bytes) {
@@ -141,19 +141,9 @@ void SimSharedMemory::Drop() {
 }
 
 void SimSharedMemory::WriteBack() {
-  std::map<uint64_t, FileBlock> blocks;
-  {
-    const std::lock_guard lock(mutex_);
-    blocks = in_files_;
-  }
-  for (const auto& [inode, backed] : blocks) {
-    const auto info = files_.Info(backed.path);
-    if (!info.ok() || info.value().inode != inode) continue;  // the file has lost its name
-    const auto file = files_.Open(backed.path, OpenMode::kReadWrite);
-    if (!file.ok()) continue;
-    // What a failing disk does not take is as lost as what the cut loses.
-    const Status ignored = file.value()->WriteAt(0, Bytes(backed.block->data, backed.block->size));
-    (void)ignored;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [inode, block] : in_files_) {
+    disk_.WriteBack(inode, Bytes(block->data, block->size));
   }
 }
 

@@ -18,15 +18,15 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "env/file.h"
 #include "env/shared_memory.h"
+#include "env/sim/sim_disk.h"
 #include "env/sim/sim_threads.h"
 
 namespace ringleader {
 
 class SimSharedMemory : public SharedMemory {
  public:
-  SimSharedMemory(FileSystem& files, SimThreads& threads);
+  SimSharedMemory(SimDisk& disk, SimThreads& threads);
   ~SimSharedMemory() override;
 
   Result<std::unique_ptr<SharedMapping>> Create(const std::string& name, size_t size) override;
@@ -49,17 +49,13 @@ class SimSharedMemory : public SharedMemory {
   class Mapping;
   // Null once the scheduler may be gone; blocks can live longer.
   using ThreadsCell = std::shared_ptr<SimThreads*>;
-  struct FileBlock {
-    std::string path;
-    std::shared_ptr<Block> block;
-  };
 
-  FileSystem& files_;
+  SimDisk& disk_;
   const ThreadsCell threads_;
   mutable std::mutex mutex_;
   uint64_t limit_bytes_ = std::numeric_limits<uint64_t>::max();
   std::map<std::string, std::shared_ptr<Block>> named_;
-  std::map<uint64_t, FileBlock> in_files_;  // by inode
+  std::map<uint64_t, std::shared_ptr<Block>> in_files_;  // by inode
 };
 
 }  // namespace ringleader
