@@ -1,4 +1,7 @@
-// Loads the addon, when it is first needed: the only file that does.
+// The addon: what it offers, and how it is loaded when it is first needed. The only file that does.
+//
+// What each call does is said in native/binding/log_handle.h and reader_handle.h; the arguments
+// have been checked before they get here.
 //
 // Looked for in this order: the file that RINGLEADER_ADDON names (a debug or sanitizer build); what
 // node-gyp-build finds in the package, a local build or a prebuilt file.
@@ -8,7 +11,118 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { RingleaderError, type ErrorCode, type Fate } from './errors.js'
-import type { NativeBinding } from './native.js'
+import type { CheckedConsumer, CheckedLogOptions } from './options.js'
+
+/** Somebody who still needs the log from a position on. */
+export interface Consumer {
+  name: string
+  position: number
+  maxBytes: number
+  maxAgeMs: number
+  /** The log has given up on it: it holds nothing back any more. */
+  broken: boolean
+}
+
+/** The state of a log. Counters count from when its shared memory was made. */
+export interface LogStat {
+  /** The log holds everything from here on. */
+  start: number
+  /** End of the last whole record. */
+  appended: number
+  /** End of the last whole transaction: what a reader sees. */
+  visible: number
+  /** The kernel has everything below. */
+  written: number
+  /** The disk has everything below. */
+  durable: number
+  /** Segments below exist at full size. */
+  preparedEnd: number
+  /** Of the last record; 0 where none has had one. */
+  term: number
+  /** Records, padding and the pieces of large transactions included. */
+  records: number
+  transactions: number
+  payloadBytes: number
+  /** Steps that handed bytes to the kernel. */
+  writes: number
+  /** Steps that flushed: `transactions / flushes` is the size of a group. */
+  flushes: number
+  flushedBytes: number
+  lastFlushMs: number
+  longestFlushMs: number
+  /** How long the flush under way has taken; 0 where none is. A disk that hangs shows here. */
+  flushAgeMs: number
+  /** Writers that died inside the writer section. */
+  writerRepairs: number
+  /** Flushers that died at work. */
+  flusherTakeovers: number
+  /** Appends whose time in the writer section was measured: one in about 1,000. */
+  holdSamples: number
+  /** Their times together, in microseconds. */
+  holdUs: number
+  segmentsPrepared: number
+  segmentsRecycled: number
+  /** No room for the next segment when it was last tried. */
+  diskFull: boolean
+  /** Error number of the failure that ended this environment; 0 where none has. */
+  failedErrno: number
+  segmentBytes: number
+  ringBytes: number
+  /** Shared memory was too small; the ring lies in a file of the directory. */
+  ringInFile: boolean
+  /** What this opening had to recover; zeros where the environment was in use already. */
+  recoveredRecords: number
+  /** Taken over from the shared memory of processes that had died. */
+  salvagedBytes: number
+  /** The log ended in the middle of a record, as it does after power loss. */
+  recoveredTornTail: boolean
+  recoveryMs: number
+  /** Background work of this process that failed, for example archiving. */
+  housekeepingFailures: number
+  lastHousekeepingFailure: string
+}
+
+export interface NativeBatch {
+  bytes: ArrayBuffer
+  entries: Float64Array
+}
+
+export interface NativeReader {
+  next(batchBytes: number): Promise<NativeBatch>
+}
+
+export interface NativeLog {
+  readonly environmentId: string
+  readonly groupId: string
+  readonly memory: {
+    payload: ArrayBuffer
+    entries: ArrayBuffer
+    results: ArrayBuffer
+    positions: ArrayBuffer
+  }
+  onProgress?: () => void
+  submit(count: number): number
+  submitOne(payload: Uint8Array, term: number, word: number): number
+  collect(): number
+  takeFailure(): RingleaderError
+  request(end: number, level: number): void
+  setBusy(busy: boolean): void
+  read(from: number): NativeReader
+  verify(): Promise<number>
+  stat(): LogStat
+  consumers(): Consumer[]
+  putConsumer(consumer: CheckedConsumer): Promise<void>
+  advanceConsumer(name: string, position: number): void
+  removeConsumer(name: string): Promise<void>
+  close(): Promise<void>
+}
+
+export interface NativeBinding {
+  setErrorFactory(
+    factory: (code: string, fate: string, errno: number, message: string) => RingleaderError,
+  ): void
+  openLog(directory: string, options: CheckedLogOptions): Promise<NativeLog>
+}
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))
 const require = createRequire(import.meta.url)

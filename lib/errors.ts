@@ -69,7 +69,7 @@ export class RingleaderError extends Error {
   readonly fate: Fate
   readonly retry: Retry
   /** The operating system's error number (positive), where there is one. */
-  readonly errno?: number
+  declare readonly errno?: number
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message)

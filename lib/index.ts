@@ -1,15 +1,12 @@
 export { RingleaderError, type ErrorCode, type Fate, type Retry } from './errors.js'
-export { Log } from './log.js'
+export { Log, type Consumer, type LogStat } from './log.js'
+export type { Appended, LogEntry } from './log-entry.js'
 export type {
   AppendOptions,
-  Appended,
-  Consumer,
   ConsumerOptions,
   EntryType,
   Level,
-  LogEntry,
   LogOptions,
-  LogStat,
   ReadOptions,
   WaitOptions,
-} from './log-types.js'
+} from './options.js'

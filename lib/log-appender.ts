@@ -9,10 +9,10 @@
 import process from 'node:process'
 import { types } from 'node:util'
 
+import type { NativeLog } from './binding.js'
 import { invalidArgument, RingleaderError } from './errors.js'
-import type { Appended, Level } from './log-types.js'
-import { levelNumbers, type NativeLog } from './native.js'
-import { checkAppendOptions, type AppendWords } from './options.js'
+import type { Appended } from './log-entry.js'
+import { checkAppendOptions, levelNumbers, type AppendWords, type Level } from './options.js'
 import { PendingRing, type Reject, type Resolve } from './pending-ring.js'
 import { WaitList } from './wait-list.js'
 

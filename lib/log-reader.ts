@@ -1,6 +1,7 @@
 // Walks over a log: batches come from the addon, entries go out one by one.
-import type { EntryType, LogEntry } from './log-types.js'
-import { typeNumbers, type NativeBatch, type NativeReader } from './native.js'
+import type { NativeBatch, NativeReader } from './binding.js'
+import type { LogEntry } from './log-entry.js'
+import { typeNumbers, type EntryType } from './options.js'
 
 const numbersPerEntry = 7
 

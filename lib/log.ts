@@ -1,21 +1,9 @@
 // The write-ahead log as an object: checks arguments, then hands on.
-import { binding } from './binding.js'
+import { binding, type Consumer, type LogStat, type NativeLog } from './binding.js'
 import type { RingleaderError } from './errors.js'
 import { LogAppender } from './log-appender.js'
+import type { Appended, LogEntry } from './log-entry.js'
 import { LogIterator } from './log-reader.js'
-import type {
-  AppendOptions,
-  Appended,
-  Consumer,
-  ConsumerOptions,
-  Level,
-  LogEntry,
-  LogOptions,
-  LogStat,
-  ReadOptions,
-  WaitOptions,
-} from './log-types.js'
-import type { NativeLog } from './native.js'
 import {
   checkConsumer,
   checkConsumerName,
@@ -25,7 +13,15 @@ import {
   checkPosition,
   checkReadOptions,
   checkWaitOptions,
+  type AppendOptions,
+  type ConsumerOptions,
+  type Level,
+  type LogOptions,
+  type ReadOptions,
+  type WaitOptions,
 } from './options.js'
+
+export type { Consumer, LogStat }
 
 /**
  * The write-ahead log of an environment: one directory, used by any number of processes and worker
@@ -81,9 +77,11 @@ export class Log {
    *
    * Resolves when the append has reached `level` (default `flushed`: it survives power loss) with
    * its position. A loop that only awaits `memory` appends does not let the event loop turn as long
-   * as there is room. Rejects with fate `none` with RL_TOO_LARGE, RL_NO_SPACE (no room for a segment;
-   * later appends may succeed) or RL_FAILED (an earlier flush failed); with fate `unknown` with
-   * RL_FAILED where the flush of this very append failed.
+   * as there is room.
+   *
+   * Rejects with fate `none` with RL_TOO_LARGE, RL_NO_SPACE (no room for a segment; later appends
+   * may succeed) or RL_FAILED (an earlier flush failed); with fate `unknown` with RL_FAILED where
+   * the flush of this very append failed.
    */
   append(payload: Uint8Array | string, options?: AppendOptions): Promise<Appended> {
     return this.#appender.append(payload, options)

@@ -1,4 +1,5 @@
-// Checks what callers pass: RL_INVALID_ARGUMENT names the option and says what it takes.
+// The options of every call, and their checks: RL_INVALID_ARGUMENT names the option and says what
+// it takes.
 //
 // An option that is undefined counts as absent. Unknown options are refused: they are mistakes in
 // writing.
@@ -6,16 +7,122 @@ import { resolve } from 'node:path'
 import { inspect, types } from 'node:util'
 
 import { invalidArgument } from './errors.js'
-import type {
-  AppendOptions,
-  ConsumerOptions,
-  EntryType,
-  Level,
-  LogOptions,
-  ReadOptions,
-  WaitOptions,
-} from './log-types.js'
-import { levelNumbers, typeNumbers, type NativeConsumer, type NativeLogOptions } from './native.js'
+
+/**
+ * How far an append has got on this machine. Each level includes the ones before it.
+ *
+ * - `memory`: in memory shared by all processes of the environment. Survives the death of any
+ *   process, at any instruction; not of the machine.
+ * - `written`: the kernel has it.
+ * - `flushed`: the disk has it (`fdatasync`). Survives power loss.
+ */
+export type Level = 'memory' | 'written' | 'flushed'
+
+/** What a record is for. An application's own are `transaction`. */
+export type EntryType =
+  'transaction' | 'termStart' | 'checkpoint' | 'catalogue' | 'configuration' | 'bulkLoad'
+
+export interface LogOptions {
+  /** Make the environment where the directory is new or empty. Default: true. */
+  create?: boolean
+  /**
+   * Size of a segment file in bytes: a power of two from 64 KiB to 1 GiB. Default: 64 MiB. Decided
+   * when the environment is made; without effect later.
+   */
+  segmentBytes?: number
+  /**
+   * Size of the shared ring in bytes: a power of two from 64 KiB to 4 GiB, at least half a segment
+   * up to 4 MiB. Default: 32 MiB. Decided by the first process that opens the environment.
+   */
+  ringBytes?: number
+  /** Segments kept ready in front of the writers: 1 to 64. Default: 2. */
+  segmentsAhead?: number
+  /**
+   * Identity of the replication group: 32 hexadecimal digits or 16 bytes. Default: random when the
+   * environment is made; whatever it is when it exists.
+   */
+  groupId?: string | Uint8Array
+  /**
+   * Directory into which this process copies closed segments. Default: none. The archive then is a
+   * consumer of the name `archive`: segments stay until some process has copied them.
+   */
+  archive?: string
+  /**
+   * Appends that nobody waits for are flushed this late, in milliseconds: 1 to 60,000.
+   * Default: 100.
+   */
+  flushIntervalMs?: number
+  /** Level of appends that do not say one. Default: `flushed`. */
+  level?: Level
+}
+
+export interface AppendOptions {
+  /** When the promise resolves. Default: the log's, which is `flushed` unless opened otherwise. */
+  level?: Level
+  /** Default: `transaction`. */
+  type?: EntryType
+  /** Term to append in: 0 to 2^32 - 1, not below the log's last one. Default: 0, the last one. */
+  term?: number
+  /** Number of operations inside, for statistics: 0 to 65,535. Default: 0. */
+  operations?: number
+}
+
+export interface WaitOptions {
+  /** Give up after this many milliseconds: 0 to 2^31 - 1. Default: never. */
+  timeoutMs?: number
+}
+
+export interface ReadOptions {
+  /**
+   * Where to begin: an LSN or end that an append has returned, or the log's start. Default: the
+   * log's start.
+   */
+  from?: number
+  /** Bytes read at a time: 1 to 64 MiB. Default: 256 KiB. A larger transaction comes whole. */
+  batchBytes?: number
+}
+
+/** Limits after which the log gives up on a consumer. */
+export interface ConsumerOptions {
+  /** Everything below is not needed any more. Default: the log's start. */
+  position?: number
+  /** Give up when it lags further behind, in bytes. Default: 0, never. */
+  maxBytes?: number
+  /** Give up when what it needs is older, in milliseconds. Default: 0, never. */
+  maxAgeMs?: number
+}
+
+/** Levels as the addon numbers them. */
+export const levelNumbers = { memory: 0, written: 1, flushed: 2 } as const
+
+/** Record types as they stand in the log; 2 is padding, which nobody appends or reads. */
+export const typeNumbers = {
+  transaction: 1,
+  termStart: 3,
+  checkpoint: 4,
+  catalogue: 5,
+  configuration: 6,
+  bulkLoad: 7,
+} as const
+
+/** The options of a log as the addon takes them. */
+export interface CheckedLogOptions {
+  create: boolean
+  segmentBytes: number
+  ringBytes: number
+  segmentsAhead: number
+  groupId: Uint8Array | undefined
+  archive: string
+  flushIntervalMs: number
+}
+
+/** A consumer as the addon takes it. */
+export interface CheckedConsumer {
+  name: string
+  position: number
+  maxBytes: number
+  maxAgeMs: number
+}
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -117,7 +224,7 @@ const logOptionNames = [
   'level',
 ] as const satisfies readonly (keyof LogOptions)[]
 
-export const checkLogOptions = (options: unknown): { native: NativeLogOptions; level: Level } => {
+export const checkLogOptions = (options: unknown): { native: CheckedLogOptions; level: Level } => {
   const given = asOptions(options, 'options', logOptionNames)
   const { create = true, segmentBytes = 64 * MiB, ringBytes = 32 * MiB } = given
   const { segmentsAhead = 2, groupId, archive, flushIntervalMs = 100, level = 'flushed' } = given
@@ -202,7 +309,7 @@ export const checkConsumer = (
   name: unknown,
   options: unknown,
   start: () => number,
-): NativeConsumer => {
+): CheckedConsumer => {
   const {
     position,
     maxBytes = 0,

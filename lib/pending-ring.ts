@@ -6,7 +6,7 @@
 // Positions of one log only grow, so the promises of one level settle from the head on. The arrays
 // are used again and again: an append leaves nothing behind but its promise and its result.
 import type { RingleaderError } from './errors.js'
-import type { Appended } from './log-types.js'
+import type { Appended } from './log-entry.js'
 
 export type Resolve = (appended: Appended) => void
 export type Reject = (error: RingleaderError) => void

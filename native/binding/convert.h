@@ -14,7 +14,7 @@ namespace ringleader::binding {
 LogOptions ReadLogOptions(const Napi::Object& options);
 Consumer ReadConsumer(const Napi::Object& consumer);
 
-// LogStat of lib/log-types.ts: durations in milliseconds, hold times in microseconds.
+// LogStat of lib/binding.ts: durations in milliseconds, hold times in microseconds.
 Napi::Object ToJs(Napi::Env env, const LogStat& stat);
 Napi::Value ToJs(Napi::Env env, const std::vector<Consumer>& consumers);
 // 32 hexadecimal digits.

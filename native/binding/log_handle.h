@@ -1,4 +1,4 @@
-// A Log as an object of JavaScript: lib/native.ts describes it from the other side.
+// A Log as an object of JavaScript: lib/binding.ts describes it from the other side.
 //
 // The JavaScript thread never waits for a disk. What may wait runs in jobs on libuv's pool, on the
 // log's service thread or on the append queue's thread.
