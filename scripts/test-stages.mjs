@@ -133,6 +133,11 @@ export const stages = [
     checks: [{ run: node('scripts/mutants.mjs'), counts: readCountLine }],
   },
   {
+    name: 'powercut',
+    about: 'what the real system calls leave after a power cut is recovered',
+    checks: [{ run: node('test/powercut/run.mjs'), counts: readCountLine }],
+  },
+  {
     name: 'fuzz',
     about: 'each fuzz target for a few seconds',
     skip: noFuzzing,
