@@ -2,8 +2,8 @@
 //
 // Every figure of the log stands beside the same work done bare, in the same interleaved run: one
 // thread that does pwrite + fdatasync into a file filled beforehand, in groups of the size that the
-// log formed itself. Disks are noisy, so the two alternate in short windows and each ratio is that of
-// two neighbours; medians over all windows. Flushing: fdatasync after every group, both sides.
+// log formed itself. Disks are noisy, so the two alternate in short windows and each ratio is that
+// of two neighbours; medians over all windows. Flushing: fdatasync after every group, both sides.
 #include <sys/mman.h>
 #include <time.h>
 
@@ -310,9 +310,8 @@ int Main(int argc, char** argv) {
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < std::size(cases); ++i) {
       const Case& test = cases[i];
-      const Run run = test.threads
-                          ? DurableThreads(subject, test.size, test.outstanding)
-                          : Durable(subject, test.size, test.outstanding, test.who);
+      const Run run = test.threads ? DurableThreads(subject, test.size, test.outstanding)
+                                   : Durable(subject, test.size, test.outstanding, test.who);
       lines[i].log.push_back(run.records_per_s);
       lines[i].group.push_back(run.group_records);
       lines[i].bare.push_back(BareGroupsPerSecond(*bare, run.group_bytes) * run.group_records);

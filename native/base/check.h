@@ -10,11 +10,11 @@ namespace ringleader {
 
 }  // namespace ringleader
 
-#define RL_CHECK(expression)                                          \
-  do {                                                                \
-    if (!(expression)) [[unlikely]] {                                 \
-      ::ringleader::CheckFailed(__FILE__, __LINE__, #expression);     \
-    }                                                                 \
+#define RL_CHECK(expression)                                      \
+  do {                                                            \
+    if (!(expression)) [[unlikely]] {                             \
+      ::ringleader::CheckFailed(__FILE__, __LINE__, #expression); \
+    }                                                             \
   } while (false)
 
 #ifdef NDEBUG

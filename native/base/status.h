@@ -87,8 +87,8 @@ Status ErrnoStatus(int sys_errno, std::string_view what);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}               // NOLINT: implicit on purpose
-  Result(Status status) : status_(std::move(status)) {        // NOLINT: implicit on purpose
+  Result(T value) : value_(std::move(value)) {}         // NOLINT: implicit on purpose
+  Result(Status status) : status_(std::move(status)) {  // NOLINT: implicit on purpose
     RL_CHECK(!status_.ok());
   }
 
@@ -117,10 +117,11 @@ class [[nodiscard]] Result {
 }  // namespace ringleader
 
 // Leaves the function with the Status of an expression that failed.
-#define RL_RETURN_IF_ERROR(expression)                   \
-  do {                                                   \
-    ::ringleader::Status rl_status_ = (expression);      \
-    if (!rl_status_.ok()) [[unlikely]] return rl_status_; \
+#define RL_RETURN_IF_ERROR(expression)              \
+  do {                                              \
+    ::ringleader::Status rl_status_ = (expression); \
+    if (!rl_status_.ok()) [[unlikely]]              \
+      return rl_status_;                            \
   } while (false)
 
 #define RL_CONCAT_INNER(a, b) a##b
@@ -131,5 +132,6 @@ class [[nodiscard]] Result {
   RL_ASSIGN_OR_RETURN_INNER(RL_CONCAT(rl_result_, __LINE__), target, expression)
 #define RL_ASSIGN_OR_RETURN_INNER(result, target, expression) \
   auto result = (expression);                                 \
-  if (!result.ok()) [[unlikely]] return result.status();      \
+  if (!result.ok()) [[unlikely]]                              \
+    return result.status();                                   \
   target = std::move(result).value()

@@ -31,8 +31,7 @@ class SharedMemory {
   virtual Status Remove(const std::string& name) = 0;
 
   // The same, backed by a file at a path: for hosts whose shared memory is too small.
-  virtual Result<std::unique_ptr<SharedMapping>> CreateAt(const std::string& path,
-                                                          size_t size) = 0;
+  virtual Result<std::unique_ptr<SharedMapping>> CreateAt(const std::string& path, size_t size) = 0;
   virtual Result<std::unique_ptr<SharedMapping>> OpenAt(const std::string& path) = 0;
 };
 

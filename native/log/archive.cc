@@ -15,8 +15,7 @@ Status CheckWhole(File& file, const SegmentFiles& files, const Id128& group_id, 
   std::array<uint8_t, kSegmentPageBytes> page;
   RL_RETURN_IF_ERROR(ReadExactly(file, 0, page, SegmentName(start)));
   ChainState chain;
-  if (CheckSegmentPage(page, group_id, start, files.segment_bytes(), &chain) !=
-      PageState::kValid) {
+  if (CheckSegmentPage(page, group_id, start, files.segment_bytes(), &chain) != PageState::kValid) {
     return Status(Code::kCorruption, SegmentName(start) + ": header page");
   }
   SegmentScanner scanner(file, start, files.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,

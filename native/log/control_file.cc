@@ -48,8 +48,7 @@ bool TakeState(Decoder& in, ControlState* state) {
       !TakeId(in, &state->group_id) || !in.Fixed(&state->incarnation) ||
       !in.Fixed(&state->segment_bytes) || !in.Fixed(&state->created_us) ||
       !TakeLsn(in, &state->start) || !TakeLsn(in, &state->durable_mark) ||
-      !TakeFlag(in, &state->clean) || !in.Fixed(&consumers) ||
-      consumers > kMaxConsumers) {
+      !TakeFlag(in, &state->clean) || !in.Fixed(&consumers) || consumers > kMaxConsumers) {
     return false;
   }
   state->consumers.resize(consumers);
@@ -57,8 +56,9 @@ bool TakeState(Decoder& in, ControlState* state) {
     if (!TakeConsumer(in, &consumer)) return false;
   }
   const uint64_t segment = state->segment_bytes;
-  return segment >= kMinSegmentBytes && segment <= kMaxSegmentBytes && (segment & (segment - 1)) == 0 &&
-         state->start.value % segment == 0 && state->start <= state->durable_mark;
+  return segment >= kMinSegmentBytes && segment <= kMaxSegmentBytes &&
+         (segment & (segment - 1)) == 0 && state->start.value % segment == 0 &&
+         state->start <= state->durable_mark;
 }
 
 }  // namespace

@@ -24,23 +24,23 @@ inline constexpr size_t kMaxConsumerName = 47;
 
 // Somebody who still needs the log from a position on: a replica, a base tree, an archive.
 struct Consumer {
-  std::string name;             // 1 to 47 bytes
-  Lsn position;                 // everything below is not needed any more
-  uint64_t max_bytes = 0;       // give up on it when it lags further behind; 0 = never
-  uint64_t max_age_us = 0;      // or when what it needs is older; 0 = never
-  bool broken = false;          // given up on: it holds nothing back any more
+  std::string name;         // 1 to 47 bytes
+  Lsn position;             // everything below is not needed any more
+  uint64_t max_bytes = 0;   // give up on it when it lags further behind; 0 = never
+  uint64_t max_age_us = 0;  // or when what it needs is older; 0 = never
+  bool broken = false;      // given up on: it holds nothing back any more
 };
 
 struct ControlState {
-  uint64_t sequence = 0;        // of the save
-  Id128 environment_id{};       // minted when the directory is formatted
-  Id128 group_id{};             // the same in every member of a group
-  uint64_t incarnation = 0;     // identity of this copy
+  uint64_t sequence = 0;     // of the save
+  Id128 environment_id{};    // minted when the directory is formatted
+  Id128 group_id{};          // the same in every member of a group
+  uint64_t incarnation = 0;  // identity of this copy
   uint64_t segment_bytes = 0;
   uint64_t created_us = 0;
-  Lsn start;                    // the log holds everything from here on; segments below may be gone
-  Lsn durable_mark;             // the log was flushed at least up to here
-  bool clean = false;           // closed in order: the log ends at durable_mark
+  Lsn start;           // the log holds everything from here on; segments below may be gone
+  Lsn durable_mark;    // the log was flushed at least up to here
+  bool clean = false;  // closed in order: the log ends at durable_mark
   std::vector<Consumer> consumers;
 };
 

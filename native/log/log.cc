@@ -25,14 +25,13 @@ Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
   log->keeper_ = std::make_unique<LogKeeper>(env, *at.region, *log->files_, *log->flusher_,
                                              std::move(*at.control_file), options.archive,
                                              options.segments_ahead);
-  log->appender_ =
-      std::make_unique<LogAppender>(env, *at.region, *log->files_, *log->flusher_, *log->keeper_,
-                                    at.control.group_id);
+  log->appender_ = std::make_unique<LogAppender>(env, *at.region, *log->files_, *log->flusher_,
+                                                 *log->keeper_, at.control.group_id);
   RL_RETURN_IF_ERROR(log->keeper_->StartArchive());
   if (options.service_threads) {
-    log->service_ = std::make_unique<LogService>(env, *at.region, *log->flusher_, *log->keeper_,
-                                                 options.flush_interval_ns,
-                                                 options.segments_ahead * segment);
+    log->service_ =
+        std::make_unique<LogService>(env, *at.region, *log->flusher_, *log->keeper_,
+                                     options.flush_interval_ns, options.segments_ahead * segment);
   }
   return log;
 }
@@ -110,9 +109,12 @@ Lsn Log::End(Level level) const {
   if (closed_) return Lsn();
   const RegionLayout& shared = *region();
   switch (level) {
-    case Level::kMemory: return Lsn(shared.ends.visible.load(std::memory_order_acquire));
-    case Level::kWritten: return Lsn(shared.flushed.written.load(std::memory_order_acquire));
-    case Level::kFlushed: return Lsn(shared.flushed.durable.load(std::memory_order_acquire));
+    case Level::kMemory:
+      return Lsn(shared.ends.visible.load(std::memory_order_acquire));
+    case Level::kWritten:
+      return Lsn(shared.flushed.written.load(std::memory_order_acquire));
+    case Level::kFlushed:
+      return Lsn(shared.flushed.durable.load(std::memory_order_acquire));
   }
   return Lsn();
 }

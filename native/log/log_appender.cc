@@ -10,7 +10,7 @@
 namespace ringleader {
 namespace {
 
-constexpr size_t kRunEntries = 64;             // appended under one lock
+constexpr size_t kRunEntries = 64;  // appended under one lock
 constexpr uint64_t kRunBytes = uint64_t{128} << 10;
 constexpr int kTryLockAttempts = 64;
 constexpr uint64_t kHoldSampleMask = 1023;
@@ -66,10 +66,14 @@ void LogAppender::Repair() {
 
 Status LogAppender::LockWriter() {
   switch (env_.threads.Lock(region_->writer.mutex)) {
-    case LockResult::kOwnerDied: Repair(); [[fallthrough]];
-    case LockResult::kLocked: return Status::Ok();
+    case LockResult::kOwnerDied:
+      Repair();
+      [[fallthrough]];
+    case LockResult::kLocked:
+      return Status::Ok();
     case LockResult::kBusy:
-    case LockResult::kBroken: break;
+    case LockResult::kBroken:
+      break;
   }
   return Status(Code::kCorruption, "shared memory is damaged: the writer lock");
 }
@@ -100,8 +104,7 @@ void LogAppender::Publish(const WriterState& state) {
   ends.visible.store(state.visible, std::memory_order_release);
 }
 
-LogAppender::Room LogAppender::RoomFor(const WriterState& state, uint64_t payload,
-                                       Lsn* end) const {
+LogAppender::Room LogAppender::RoomFor(const WriterState& state, uint64_t payload, Lsn* end) const {
   const uint64_t record = RecordBytes(payload);
   uint64_t at = state.tail;
   const uint64_t offset = at % segment_bytes_;
@@ -189,8 +192,9 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
     if (entry.term.value != 0 && entry.term.value < state.term) break;
     Lsn end;
     if (RoomFor(state, entry.payload.size(), &end) != Room::kReady) break;
-    const Piece piece{entry.payload,    crcs[count],      static_cast<uint8_t>(entry.type), 0,
-                      entry.operations, entry.term.value, now_us};
+    const Piece piece{
+        entry.payload,    crcs[count], static_cast<uint8_t>(entry.type), 0, entry.operations,
+        entry.term.value, now_us};
     appended[count].lsn = Place(state, piece);
     appended[count].end = Lsn(state.tail);
     state.visible = state.tail;
@@ -278,10 +282,11 @@ Result<Appended> LogAppender::AppendLarge(const Entry& entry) {
     }
     if (!status.ok()) break;
     const bool last = at + payload.size() == entry.payload.size();
-    const uint8_t flags = static_cast<uint8_t>((at > 0 ? kRecordContinues : 0) |
-                                               (last ? 0 : kRecordMore));
-    const Piece piece{payload, PayloadCrc(payload), static_cast<uint8_t>(entry.type), flags,
-                      entry.operations, entry.term.value, now_us};
+    const uint8_t flags =
+        static_cast<uint8_t>((at > 0 ? kRecordContinues : 0) | (last ? 0 : kRecordMore));
+    const Piece piece{payload, PayloadCrc(payload), static_cast<uint8_t>(entry.type),
+                      flags,   entry.operations,    entry.term.value,
+                      now_us};
     const Lsn lsn = Place(state, piece);
     if (at == 0) appended.lsn = lsn;
     if (last) {

@@ -104,8 +104,8 @@ Status LogAttachment::Recover(const LogOptions& options) {
     const Lsn durable(flushed.durable.load(std::memory_order_acquire));
     const Lsn written(flushed.written.load(std::memory_order_acquire));
     // A region whose positions make no sense has been damaged; the files have the last word.
-    const bool sound = durable <= written && written <= kMaxLsn &&
-                       written - durable <= kMaxUnflushedBytes;
+    const bool sound =
+        durable <= written && written <= kMaxLsn && written - durable <= kMaxUnflushedBytes;
     if (sound) mark = std::max(mark, durable);
     if (!sound) abandoned.reset();
   }

@@ -25,17 +25,17 @@
 namespace ringleader {
 
 struct LogOptions {
-  bool create = true;                            // format the directory where it is new
+  bool create = true;                             // format the directory where it is new
   uint64_t segment_bytes = kDefaultSegmentBytes;  // power of two, 64 KiB to 1 GiB; fixed at format
   uint64_t ring_bytes = kDefaultRingBytes;  // power of two, 64 KiB to 4 GiB, at least four of the
                                             // largest records (SmallestRing); of a new region
-  uint32_t segments_ahead = 2;                   // kept ready in front of the writers, 1 to 64
-  std::optional<Id128> group_id;                 // at format; random where absent
-  // Directory for closed segments; empty = this process archives nothing. The archive is a consumer:
-  // once there is one, segments stay until some process has copied them.
+  uint32_t segments_ahead = 2;              // kept ready in front of the writers, 1 to 64
+  std::optional<Id128> group_id;            // at format; random where absent
+  // Directory for closed segments; empty = this process archives nothing. The archive is a
+  // consumer: once there is one, segments stay until some process has copied them.
   std::string archive;
-  uint64_t flush_interval_ns = 100'000'000;      // appends nobody waits for are flushed this late
-  bool service_threads = true;                   // off: only calls move the log (tests, tools)
+  uint64_t flush_interval_ns = 100'000'000;  // appends nobody waits for are flushed this late
+  bool service_threads = true;               // off: only calls move the log (tests, tools)
 };
 
 // kInvalidArgument naming the first option that is out of range.

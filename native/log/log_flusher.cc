@@ -19,9 +19,12 @@ LogFlusher::LogFlusher(Env& env, LogRegion& region, const SegmentFiles& files)
 bool LogFlusher::Reached(Lsn end, Level level) const {
   const FlushedEnds& flushed = region_->flushed;
   switch (level) {
-    case Level::kMemory: return true;
-    case Level::kWritten: return flushed.written.load(std::memory_order_acquire) >= end.value;
-    case Level::kFlushed: return flushed.durable.load(std::memory_order_acquire) >= end.value;
+    case Level::kMemory:
+      return true;
+    case Level::kWritten:
+      return flushed.written.load(std::memory_order_acquire) >= end.value;
+    case Level::kFlushed:
+      return flushed.durable.load(std::memory_order_acquire) >= end.value;
   }
   return false;
 }
@@ -112,7 +115,7 @@ Result<File*> LogFlusher::FileOf(Lsn start) {
 
 Status LogFlusher::WriteUpTo(Lsn from, Lsn to) {
   const Lsn start = SegmentStart(from, files_.segment_bytes());
-  RL_ASSIGN_OR_RETURN(File* file, FileOf(start));
+  RL_ASSIGN_OR_RETURN(File * file, FileOf(start));
   for (Lsn at = from; at < to;) {
     const Bytes piece = region_.Piece(at, to - at);
     RL_RETURN_IF_ERROR(file->WriteAt(at - start, piece));
@@ -129,7 +132,7 @@ Status LogFlusher::FlushUpTo(Lsn to) {
   const Lsn from(durable.load(std::memory_order_acquire));
   const uint64_t began = env_.clock.MonotonicNanos();
   // Everything unflushed lies in one segment: none is begun before the last one is flushed.
-  RL_ASSIGN_OR_RETURN(File* file, FileOf(SegmentStart(Lsn(to.value - 1), files_.segment_bytes())));
+  RL_ASSIGN_OR_RETURN(File * file, FileOf(SegmentStart(Lsn(to.value - 1), files_.segment_bytes())));
   if (RL_MUTANT(kDurableBeforeSync)) {
     durable.store(to.value, std::memory_order_release);
     Announce();

@@ -34,7 +34,7 @@ using Id128 = std::array<uint8_t, 16>;
 
 enum class RecordType : uint8_t {
   kTransaction = 1,
-  kPadding = 2,        // fills a segment whose rest is too small; its payload is not checked
+  kPadding = 2,  // fills a segment whose rest is too small; its payload is not checked
   kTermStart = 3,
   kCheckpoint = 4,
   kCatalogue = 5,
@@ -48,11 +48,11 @@ inline constexpr uint8_t kRecordMore = 2;       // the next record goes on with 
 inline constexpr uint8_t kRecordFlagsMask = 3;
 
 struct RecordHeader {
-  uint32_t length;          // payload bytes
-  uint32_t payload_crc;     // masked CRC-32C of the payload
-  uint64_t lsn;             // where this header stands
+  uint32_t length;       // payload bytes
+  uint32_t payload_crc;  // masked CRC-32C of the payload
+  uint64_t lsn;          // where this header stands
   uint32_t term;
-  uint8_t type;             // RecordType
+  uint8_t type;  // RecordType
   uint8_t flags;
   uint16_t operations;      // puts and deletes inside, for statistics; 65535 = that many or more
   uint64_t commit_time_us;  // wall clock of the primary, never smaller than the record before
@@ -69,7 +69,7 @@ static_assert(offsetof(RecordHeader, header_crc) == 36);
 struct SegmentHeader {
   uint64_t magic;
   uint32_t version;
-  uint32_t header_bytes;         // 4096
+  uint32_t header_bytes;  // 4096
   Id128 group_id;
   uint64_t start_lsn;
   uint64_t segment_bytes;
@@ -128,7 +128,7 @@ void BuildSegmentPage(const Id128& group_id, Lsn start, uint64_t segment_bytes,
                       const ChainState& before, MutableBytes page);
 
 enum class PageState : uint8_t {
-  kZero,     // prepared, not in use
+  kZero,  // prepared, not in use
   kValid,
   kNewer,    // a later format version
   kForeign,  // intact, but of another place, group or size

@@ -70,8 +70,8 @@ uint64_t LogKeeper::SegmentWrittenUs(Lsn position) const {
   std::array<uint8_t, kSegmentPageBytes> page;
   if (!files_.ReadPage(next, page).ok()) return 0;
   ChainState before;
-  const PageState state = CheckSegmentPage(page, region_->header.group_id, next,
-                                           files_.segment_bytes(), &before);
+  const PageState state =
+      CheckSegmentPage(page, region_->header.group_id, next, files_.segment_bytes(), &before);
   return state == PageState::kValid ? before.commit_time_us : 0;
 }
 
@@ -115,9 +115,8 @@ Status LogKeeper::PrepareOneLocked(bool fill) {
   Status status = RecycleOldestLocked(next, &recycled);
   if (status.ok() && !recycled) {
     std::atomic<uint32_t>& hurry = space.hurry;
-    status = files_.Prepare(next, [&hurry, fill] {
-      return fill && hurry.load(std::memory_order_acquire) == 0;
-    });
+    status = files_.Prepare(
+        next, [&hurry, fill] { return fill && hurry.load(std::memory_order_acquire) == 0; });
     if (status.ok()) region_->keeper.segments_prepared.fetch_add(1, std::memory_order_acq_rel);
   }
   if (status.code() == Code::kNoSpace) {

@@ -23,8 +23,8 @@ Status LogReader::OpenSegment() {
   std::array<uint8_t, kSegmentPageBytes> page;
   RL_RETURN_IF_ERROR(ReadExactly(*file_, 0, page, SegmentName(start)));
   ChainState before;
-  const PageState state = CheckSegmentPage(page, region_->header.group_id, start,
-                                           files_.segment_bytes(), &before);
+  const PageState state =
+      CheckSegmentPage(page, region_->header.group_id, start, files_.segment_bytes(), &before);
   if (state != PageState::kValid) return Explain(SegmentScanner::Step::kBadHeader);
   if (chain_ && position_ == start && chain_->prev_crc != before.prev_crc) {
     return Explain(SegmentScanner::Step::kBadHeader);
@@ -63,8 +63,8 @@ Result<bool> LogReader::IsBoundary(Lsn position) {
   std::array<uint8_t, kSegmentPageBytes> page;
   RL_RETURN_IF_ERROR(files_.ReadPage(start, page));
   ChainState before;
-  const PageState state = CheckSegmentPage(page, region_->header.group_id, start,
-                                           files_.segment_bytes(), &before);
+  const PageState state =
+      CheckSegmentPage(page, region_->header.group_id, start, files_.segment_bytes(), &before);
   if (state != PageState::kValid) return true;
   SegmentScanner walk(*file_, start, files_.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
                       before);
@@ -116,8 +116,13 @@ Result<std::optional<LogEntry>> LogReader::Next() {
     if (!record.continues()) {
       open = true;
       assembled_.clear();
-      entry = {record.lsn(), record.end(), record.term(), record.type(), record.header.operations,
-               record.header.commit_time_us, record.payload};
+      entry = {record.lsn(),
+               record.end(),
+               record.term(),
+               record.type(),
+               record.header.operations,
+               record.header.commit_time_us,
+               record.payload};
     }
     if (!open) continue;  // the rest of a transaction that began before the reader did
     if (record.continues() || record.more()) {

@@ -110,8 +110,8 @@ Status Recovery::ScanLast() {
   }
   log_.end = scanner.position();
   log_.chain = scanner.chain();
-  log_.torn = stopped_ == SegmentScanner::Step::kBadHeader ||
-              stopped_ == SegmentScanner::Step::kBadPayload;
+  log_.torn =
+      stopped_ == SegmentScanner::Step::kBadHeader || stopped_ == SegmentScanner::Step::kBadPayload;
   return Status::Ok();
 }
 
@@ -160,8 +160,8 @@ Status Recovery::TidyUnused() {
   log_.prepared_end = used_ == 0 ? control_.start : LastStart() + segment;
   for (size_t i = used_; i < starts_.size(); ++i) {
     RL_ASSIGN_OR_RETURN(const FileInfo info, env_.files.Info(files_.Path(starts_[i])));
-    const bool usable = starts_[i] == log_.prepared_end && pages_[i] == PageState::kZero &&
-                        info.size == segment;
+    const bool usable =
+        starts_[i] == log_.prepared_end && pages_[i] == PageState::kZero && info.size == segment;
     if (usable) {
       log_.prepared_end = log_.prepared_end + segment;
     } else {

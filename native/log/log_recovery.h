@@ -33,7 +33,7 @@ struct RecoveredLog {
   Lsn prepared_end;      // segments below exist at full size
   uint64_t records = 0;  // read on the way
   uint64_t salvaged_bytes = 0;
-  bool torn = false;     // something was cut
+  bool torn = false;  // something was cut
 };
 
 // `mark`: the log is known to be flushed up to here; never below control.durable_mark.

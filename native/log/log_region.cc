@@ -21,8 +21,8 @@ std::string MemoryName(const RegionInit& init) {
 }
 
 uint32_t HeaderCrc(const RegionHeader& header) {
-  return MaskCrc(Crc32c(Bytes(reinterpret_cast<const uint8_t*>(&header),
-                              offsetof(RegionHeader, crc))));
+  return MaskCrc(
+      Crc32c(Bytes(reinterpret_cast<const uint8_t*>(&header), offsetof(RegionHeader, crc))));
 }
 
 RegionHeader MakeHeader(const RegionInit& init, const HostIdentity& host) {

@@ -102,8 +102,8 @@ struct alignas(64) FlushedEnds {
 
 // W3: stored by the holder of the keeper role.
 struct alignas(64) SpaceEnds {
-  std::atomic<uint64_t> start;         // the log holds everything from here on
-  std::atomic<uint64_t> prepared_end;  // segments below exist at full size
+  std::atomic<uint64_t> start;          // the log holds everything from here on
+  std::atomic<uint64_t> prepared_end;   // segments below exist at full size
   std::atomic<uint64_t> full_since_ns;  // when the disk was last found full; 0 = it is not
   std::atomic<uint32_t> hurry;  // set by appenders that wait for a segment: finish it unfilled
 };
@@ -126,9 +126,9 @@ struct alignas(64) FlusherSection {
   std::atomic<uint64_t> takeovers;  // of a role whose holder had died
 };
 
-// W4: the consumers, while the region lives; every change is made under `mutex`, which is never held
-// during I/O. `used` is stored last when a slot is filled and first when it is freed, so the table
-// needs no repair when a holder dies.
+// W4: the consumers, while the region lives; every change is made under `mutex`, which is never
+// held during I/O. `used` is stored last when a slot is filled and first when it is freed, so the
+// table needs no repair when a holder dies.
 struct ConsumerSlot {
   char name[kMaxConsumerName + 1];
   std::atomic<uint64_t> position;
@@ -183,8 +183,8 @@ class LogRegion {
   static Result<std::unique_ptr<LogRegion>> Create(Env& env, const std::string& directory,
                                                    const RegionInit& init);
   // kNotFound where there is none, kCorruption where its header fails its checks or names another
-  // environment, kForeignHost where it was made under another boot or, unless `alone`, under another
-  // PID namespace: death is noticed by thread ids, which mean nothing there.
+  // environment, kForeignHost where it was made under another boot or, unless `alone`, under
+  // another PID namespace: death is noticed by thread ids, which mean nothing there.
   static Result<std::unique_ptr<LogRegion>> Attach(Env& env, const std::string& directory,
                                                    const RegionInit& expected, bool alone);
   // kOk where there is nothing to remove.

@@ -1,7 +1,7 @@
 // The background threads of one process: one that flushes, one that keeps house.
 //
-// The flushing thread serves callers that cannot block, JavaScript above all: they append, Request a
-// level, and are called back. It also flushes what nobody asked for, a little later. It has no
+// The flushing thread serves callers that cannot block, JavaScript above all: they append, Request
+// a level, and are called back. It also flushes what nobody asked for, a little later. It has no
 // privilege: it works through LogFlusher::WaitFor like everybody else, so whichever process has
 // something to flush does it for all.
 //

@@ -53,9 +53,11 @@ Status Retention::Put(const Consumer& consumer) {
   const bool fresh = !exists || slot->broken.load(std::memory_order_acquire) != 0;
   slot->max_bytes = consumer.max_bytes;
   slot->max_age_us = consumer.max_age_us;
-  if (fresh) {
+  if (!exists) {  // never the name of a slot in use: a holder that died here would leave half of it
     std::memset(slot->name, 0, sizeof slot->name);
     std::memcpy(slot->name, consumer.name.data(), consumer.name.size());
+  }
+  if (fresh) {
     slot->position.store(consumer.position.value, std::memory_order_release);
     slot->broken.store(0, std::memory_order_release);
     slot->used.store(1, std::memory_order_release);

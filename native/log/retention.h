@@ -68,8 +68,8 @@ Status Retention::BreakLaggards(Lsn tail, uint64_t now_us, WrittenUs written_us)
     RL_RETURN_IF_ERROR(Lock());
     ConsumerSlot* slot = Find(consumer.name);
     // It may have caught up between the two looks.
-    const bool stays = slot != nullptr && slot->position.load(std::memory_order_acquire) ==
-                                              consumer.position.value;
+    const bool stays = slot != nullptr &&
+                       slot->position.load(std::memory_order_acquire) == consumer.position.value;
     if (stays) slot->broken.store(1, std::memory_order_release);
     Unlock();
   }

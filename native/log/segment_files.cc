@@ -33,8 +33,8 @@ Status FillWithZeros(File& file, uint64_t size, const std::function<bool()>& fil
 
 std::string SegmentName(Lsn start) {
   std::array<char, 32> name;
-  std::snprintf(name.data(), name.size(), "%016llx%s",
-                static_cast<unsigned long long>(start.value), kSuffix);
+  std::snprintf(name.data(), name.size(), "%016llx%s", static_cast<unsigned long long>(start.value),
+                kSuffix);
   return name.data();
 }
 
@@ -54,9 +54,7 @@ std::optional<Lsn> ParseSegmentName(const std::string& name) {
 SegmentFiles::SegmentFiles(Env& env, std::string directory, uint64_t segment_bytes)
     : env_(env), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
 
-std::string SegmentFiles::Path(Lsn start) const {
-  return JoinPath(directory_, SegmentName(start));
-}
+std::string SegmentFiles::Path(Lsn start) const { return JoinPath(directory_, SegmentName(start)); }
 
 Result<std::vector<Lsn>> SegmentFiles::List(bool tidy) const {
   RL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files.List(directory_));

@@ -33,7 +33,8 @@ Bytes SegmentScanner::Window(uint64_t size) const {
 
 // Makes `size` bytes from position_ on available, zeros standing in for what the file lacks.
 Status SegmentScanner::Fill(uint64_t size) {
-  const uint64_t have = buffer_lsn_ + buffered_ > position_ ? buffer_lsn_ + buffered_ - position_ : 0;
+  const uint64_t have =
+      buffer_lsn_ + buffered_ > position_ ? buffer_lsn_ + buffered_ - position_ : 0;
   if (have >= size) return Status::Ok();
   const uint64_t left = limit_ - position_;
   const uint64_t want = std::min(left, std::max<uint64_t>(size, kReadAheadBytes));
@@ -62,11 +63,14 @@ Result<SegmentScanner::Step> SegmentScanner::Next(Record* record) {
     trust_first_ = false;
   }
   RecordHeader header;
-  switch (CheckRecordHeader(Window(kRecordHeaderBytes), position_, segment_bytes_, chain_,
-                            &header)) {
-    case HeaderState::kValid: break;
-    case HeaderState::kZero: return Step::kZero;
-    case HeaderState::kBad: return Step::kBadHeader;
+  switch (
+      CheckRecordHeader(Window(kRecordHeaderBytes), position_, segment_bytes_, chain_, &header)) {
+    case HeaderState::kValid:
+      break;
+    case HeaderState::kZero:
+      return Step::kZero;
+    case HeaderState::kBad:
+      return Step::kBadHeader;
   }
   const uint64_t size = RecordBytes(header.length);
   if (position_ + size > limit_) return Step::kLimit;
@@ -85,12 +89,18 @@ Result<SegmentScanner::Step> SegmentScanner::Next(Record* record) {
 
 const char* StepName(SegmentScanner::Step step) {
   switch (step) {
-    case SegmentScanner::Step::kRecord: return "a record";
-    case SegmentScanner::Step::kSegmentEnd: return "the end of the segment";
-    case SegmentScanner::Step::kLimit: return "the limit";
-    case SegmentScanner::Step::kZero: return "zeros where a record should begin";
-    case SegmentScanner::Step::kBadHeader: return "a record header that fails its checks";
-    case SegmentScanner::Step::kBadPayload: return "a record payload that fails its checksum";
+    case SegmentScanner::Step::kRecord:
+      return "a record";
+    case SegmentScanner::Step::kSegmentEnd:
+      return "the end of the segment";
+    case SegmentScanner::Step::kLimit:
+      return "the limit";
+    case SegmentScanner::Step::kZero:
+      return "zeros where a record should begin";
+    case SegmentScanner::Step::kBadHeader:
+      return "a record header that fails its checks";
+    case SegmentScanner::Step::kBadPayload:
+      return "a record payload that fails its checksum";
   }
   return "";
 }

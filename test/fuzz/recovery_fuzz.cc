@@ -121,12 +121,24 @@ class Damage {
     const uint64_t offset = input_.Take(2);
     switch (kind) {
       case 0:
-      case 1: Overwrite(file, offset, input_.Take(1) % 16 + 1); break;
-      case 2: Copy(file, offset, input_.Take(2), input_.Take(2)); break;
-      case 3: SealRecord(file, offset & ~uint64_t{7}); break;
-      case 4: SealPage(file, path == "env/control"); break;
-      case 5: Ignore(file.Truncate(offset)); break;
-      default: Ignore(file.WriteAt(offset, std::vector<uint8_t>(input_.Take(2)))); break;
+      case 1:
+        Overwrite(file, offset, input_.Take(1) % 16 + 1);
+        break;
+      case 2:
+        Copy(file, offset, input_.Take(2), input_.Take(2));
+        break;
+      case 3:
+        SealRecord(file, offset & ~uint64_t{7});
+        break;
+      case 4:
+        SealPage(file, path == "env/control");
+        break;
+      case 5:
+        Ignore(file.Truncate(offset));
+        break;
+      default:
+        Ignore(file.WriteAt(offset, std::vector<uint8_t>(input_.Take(2))));
+        break;
     }
   }
 

@@ -7,8 +7,8 @@
 // CHECK ends its test at once.
 #pragma once
 
-#include <cstdio>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <sstream>
 #include <string>
@@ -72,51 +72,51 @@ std::string Show(const T& value) {
 
 }  // namespace ringleader::test
 
-#define TEST(suite, name)                                                           \
-  static void test_##suite##_##name();                                              \
-  static ::ringleader::test::Register register_##suite##_##name(#suite, #name,      \
+#define TEST(suite, name)                                                               \
+  static void test_##suite##_##name();                                                  \
+  static ::ringleader::test::Register register_##suite##_##name(#suite, #name,          \
                                                                 test_##suite##_##name); \
   static void test_##suite##_##name()
 
-#define CHECK(expression)                                                     \
-  do {                                                                        \
+#define CHECK(expression)                                                         \
+  do {                                                                            \
     if (!(expression)) ::ringleader::test::Fail(__FILE__, __LINE__, #expression); \
   } while (false)
 
-#define CHECK_EQ(left, right)                                                            \
-  do {                                                                                   \
-    const auto& check_left = (left);                                                     \
-    const auto& check_right = (right);                                                   \
-    if (!(check_left == check_right)) {                                                  \
-      ::ringleader::test::Fail(__FILE__, __LINE__,                                       \
-                               std::string(#left " == " #right ": ") +                   \
-                                   ::ringleader::test::Show(check_left) + " against " +  \
-                                   ::ringleader::test::Show(check_right));               \
-    }                                                                                    \
+#define CHECK_EQ(left, right)                                                           \
+  do {                                                                                  \
+    const auto& check_left = (left);                                                    \
+    const auto& check_right = (right);                                                  \
+    if (!(check_left == check_right)) {                                                 \
+      ::ringleader::test::Fail(__FILE__, __LINE__,                                      \
+                               std::string(#left " == " #right ": ") +                  \
+                                   ::ringleader::test::Show(check_left) + " against " + \
+                                   ::ringleader::test::Show(check_right));              \
+    }                                                                                   \
   } while (false)
 
-#define CHECK_OK(expression)                                                               \
-  do {                                                                                     \
-    const ::ringleader::Status check_status = (expression);                                \
-    if (!check_status.ok()) {                                                              \
+#define CHECK_OK(expression)                                                                    \
+  do {                                                                                          \
+    const ::ringleader::Status check_status = (expression);                                     \
+    if (!check_status.ok()) {                                                                   \
       ::ringleader::test::Fail(__FILE__, __LINE__, #expression ": " + check_status.ToString()); \
-    }                                                                                      \
+    }                                                                                           \
   } while (false)
 
-#define CHECK_CODE(expression, expected)                                                    \
-  do {                                                                                      \
-    const ::ringleader::Status check_status = (expression);                                 \
-    if (check_status.code() != (expected)) {                                                \
+#define CHECK_CODE(expression, expected)                                                        \
+  do {                                                                                          \
+    const ::ringleader::Status check_status = (expression);                                     \
+    if (check_status.code() != (expected)) {                                                    \
       ::ringleader::test::Fail(__FILE__, __LINE__, #expression ": " + check_status.ToString()); \
-    }                                                                                       \
+    }                                                                                           \
   } while (false)
 
 // CHECK_VALUE(auto file, files.Open(path)): the value of a Result, or the test fails.
 #define CHECK_VALUE(target, expression) \
   CHECK_VALUE_INNER(RL_CONCAT(check_result_, __LINE__), target, expression)
-#define CHECK_VALUE_INNER(result, target, expression)                                       \
-  auto result = (expression);                                                               \
-  if (!result.ok()) {                                                                       \
+#define CHECK_VALUE_INNER(result, target, expression)                                            \
+  auto result = (expression);                                                                    \
+  if (!result.ok()) {                                                                            \
     ::ringleader::test::Fail(__FILE__, __LINE__, #expression ": " + result.status().ToString()); \
-  }                                                                                         \
+  }                                                                                              \
   target = std::move(result).value()

@@ -189,8 +189,7 @@ TEST(log_format, segment_pages_of_other_places_and_versions) {
   CHECK(CheckSegmentPage(page, CountingId(), Lsn(kSegment), kSegment, &before) ==
         PageState::kNewer);
   page.fill(0);
-  CHECK(CheckSegmentPage(page, CountingId(), Lsn(kSegment), kSegment, &before) ==
-        PageState::kZero);
+  CHECK(CheckSegmentPage(page, CountingId(), Lsn(kSegment), kSegment, &before) == PageState::kZero);
 }
 
 ControlState SampleControl() {

@@ -35,7 +35,8 @@ struct Written {
 // What a world has been told, in order of LSN.
 using History = std::vector<Written>;
 
-// Drives one log through appends, flushes, recycling and reopening, noting each promise on the disk.
+// Drives one log through appends, flushes, recycling and reopening, noting each promise on the
+// disk.
 class Driver {
  public:
   Driver(SimWorld& world, History history, uint64_t seed)
@@ -72,13 +73,17 @@ class Driver {
         AppendOne(MaxRecordPayload(kMinSegmentBytes) * (1 + rng_.Below(3)) + rng_.Below(64));
         break;
       }
-      case 1: CHECK_OK(log_->Tick()); break;
+      case 1:
+        CHECK_OK(log_->Tick());
+        break;
       case 2: {
         world_.clock().Advance(2 * kControlSaveIntervalNs);
         CHECK_OK(log_->Tick());
         break;
       }
-      case 3: Advance(); break;
+      case 3:
+        Advance();
+        break;
       case 4:
       case 5: {
         if (!history_.empty()) CHECK_OK(log_->WaitFor(history_.back().end, Level::kWritten));
@@ -86,12 +91,16 @@ class Driver {
       }
       case 6:
       case 7:
-      case 8: Flush(); break;
+      case 8:
+        Flush();
+        break;
       case 9: {
         if (rng_.Below(12) == 0) Reopen();
         break;
       }
-      default: AppendOne(rng_.Below(3) == 0 ? rng_.Below(6000) : rng_.Below(300)); break;
+      default:
+        AppendOne(rng_.Below(3) == 0 ? rng_.Below(6000) : rng_.Below(300));
+        break;
     }
   }
 
@@ -144,8 +153,7 @@ class Driver {
 };
 
 // The recovered log against what was promised; returns how much of the history survived.
-size_t CheckRecovered(Log& log, const History& history, size_t acked, size_t appended,
-                      Lsn needed) {
+size_t CheckRecovered(Log& log, const History& history, size_t acked, size_t appended, Lsn needed) {
   CHECK(log.Stat().start <= needed);
   const std::vector<Stored> found = ReadAll(log, log.Stat().start);
   size_t at = 0;
@@ -235,8 +243,7 @@ TEST(log_powercut, every_promise_survives) {
     driver.Close();
   }
   std::printf("log_powercut: %llu crash states of %llu disk operations recovered\n",
-              static_cast<unsigned long long>(states),
-              static_cast<unsigned long long>(operations));
+              static_cast<unsigned long long>(states), static_cast<unsigned long long>(operations));
 }
 
 }  // namespace

@@ -81,7 +81,8 @@ TEST(log_process, what_recovery_reports_as_flushed_is_flushed) {
   ExpectPayloads(*log, 10, 1000);
 }
 
-// Also where the flush had failed before the processes died: the kernel counts those pages as clean.
+// Also where the flush had failed before the processes died: the kernel counts those pages as
+// clean.
 TEST(log_process, pages_of_a_failed_flush_are_written_again) {
   SimWorld world;
   SimProcess& process = world.StartProcess();

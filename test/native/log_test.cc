@@ -47,8 +47,18 @@ TEST(log, survives_reopening) {
 TEST(log, payloads_around_every_limit) {
   const auto log = OpenLog(PosixEnv(), TempDir(), SmallLog());
   const size_t most = MaxRecordPayload(kMinSegmentBytes);
-  const size_t sizes[] = {0, 1, 7, 8, 9, most - 1, most, most + 1, 2 * most, 2 * most + 1,
-                          kMinSegmentBytes, 5 * kMinSegmentBytes + 3};
+  const size_t sizes[] = {0,
+                          1,
+                          7,
+                          8,
+                          9,
+                          most - 1,
+                          most,
+                          most + 1,
+                          2 * most,
+                          2 * most + 1,
+                          kMinSegmentBytes,
+                          5 * kMinSegmentBytes + 3};
   uint64_t number = 0;
   for (const size_t size : sizes) AppendOne(*log, number++, size);
   const std::vector<Stored> all = ReadAll(*log);

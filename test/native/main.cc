@@ -117,9 +117,15 @@ int Main(int argc, char** argv) {
       continue;
     }
     switch (RunOne(test)) {
-      case Outcome::kPassed: ++passed; break;
-      case Outcome::kFailed: ++failed; break;
-      case Outcome::kSkipped: ++skipped; break;
+      case Outcome::kPassed:
+        ++passed;
+        break;
+      case Outcome::kFailed:
+        ++failed;
+        break;
+      case Outcome::kSkipped:
+        ++skipped;
+        break;
     }
     std::fflush(stdout);
   }
