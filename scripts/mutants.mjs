@@ -1,5 +1,5 @@
-// Proves the tests: every bug planted in native/base/mutant.h must be noticed by the tests named for
-// it here, and those tests must pass without it.
+// Proves the tests: every bug planted in native/base/mutant.h must be noticed by the tests that are
+// named for it here, and those tests must pass without it.
 //
 //   node scripts/mutants.mjs [NAME...]
 //

@@ -1,5 +1,6 @@
 // A worker thread that appends durably until it has done its share or is terminated, and reports
-// what has resolved. Its data: directory, name, count, and whether to leave the log open at the end.
+// what has resolved. Its data: directory, name, count, and whether to leave the log open at the
+// end.
 import { parentPort, workerData } from 'node:worker_threads'
 
 import { Log } from 'ringleader'
