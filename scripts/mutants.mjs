@@ -23,8 +23,8 @@ const mutants = [
   { name: 'SkipTailRewrite', tests: ['log_process.what_recovery_reports_as_flushed_is_flushed'] },
   { name: 'SkipSegmentBarrier', tests: ['log_powercut.every_promise_survives'] },
   { name: 'DurableBeforeSync', tests: ['log_fault.a_failed_flush_is_final'] },
-  { name: 'UpdateStateInPlace', tests: ['log_step_kill.append'] },
-  { name: 'PublishBeforeCopy', tests: ['log_step_kill.append'] },
+  { name: 'UpdateStateInPlace', tests: ['log_step_state.append'] },
+  { name: 'PublishBeforeCopy', tests: ['log_step_state.append'] },
   { name: 'RetryFailedSync', tests: ['log_fault.a_failed_flush_is_final'] },
   {
     name: 'IgnoreRetention',
