@@ -2,9 +2,9 @@
 //
 //   TEST(crc32c, known_values) { CHECK_EQ(Crc32c(...), 0xe3069283u); }
 //
-// `native-test [--list] [--mutant=NAME] [SUBSTRING...]` runs the tests whose "suite.name" holds any
-// of the substrings, and closes with a line "N passed, N failed" (and ", N skipped"). A failed
-// CHECK ends its test at once.
+// `native-test [--list] [--seed=N] [--mutant=NAME] [--without=SUBSTRING] [SUBSTRING...]` runs the
+// tests whose "suite.name" holds any of the substrings and none of the unwanted ones, and closes
+// with a line "N passed, N failed" (and ", N skipped"). A failed CHECK ends its test at once.
 #pragma once
 
 #include <cstdint>

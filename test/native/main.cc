@@ -66,9 +66,13 @@ bool SetMutant(const char* name) {
   return false;
 }
 
-bool Wanted(const TestCase& test, const std::vector<std::string>& filters) {
-  if (filters.empty()) return true;
+bool Wanted(const TestCase& test, const std::vector<std::string>& filters,
+            const std::vector<std::string>& unwanted) {
   const std::string full = std::string(test.suite) + "." + test.name;
+  for (const std::string& filter : unwanted) {
+    if (full.find(filter) != std::string::npos) return false;
+  }
+  if (filters.empty()) return true;
   for (const std::string& filter : filters) {
     if (full.find(filter) != std::string::npos) return true;
   }
@@ -93,11 +97,13 @@ std::string TempDir() {
 }
 
 int Main(int argc, char** argv) {
-  std::vector<std::string> filters;
+  std::vector<std::string> filters, unwanted;
   bool list = false;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--list") == 0) {
       list = true;
+    } else if (std::strncmp(argv[i], "--without=", 10) == 0) {
+      unwanted.push_back(argv[i] + 10);
     } else if (std::strncmp(argv[i], "--seed=", 7) == 0) {
       g_seed = std::strtoull(argv[i] + 7, nullptr, 0);
     } else if (std::strncmp(argv[i], "--mutant=", 9) == 0) {
@@ -111,7 +117,7 @@ int Main(int argc, char** argv) {
   }
   int passed = 0, failed = 0, skipped = 0;
   for (const TestCase& test : AllTests()) {
-    if (!Wanted(test, filters)) continue;
+    if (!Wanted(test, filters, unwanted)) continue;
     if (list) {
       std::printf("%s.%s\n", test.suite, test.name);
       continue;
