@@ -14,6 +14,8 @@
 
 #include "kill_step_setup.h"
 
+#ifdef RINGLEADER_STEPPING
+
 namespace ringleader {
 namespace {
 
@@ -177,7 +179,7 @@ class Sweep {
 };
 
 void RunSweep(const Section& section, uint64_t sample) {
-  RequireStepping();
+  RequirePtrace();
   Sweep(section).Run(sample);
 }
 
@@ -252,3 +254,5 @@ TEST(log_step_kill, leave_as_the_last_one) {
 
 }  // namespace
 }  // namespace ringleader
+
+#endif

@@ -14,6 +14,8 @@
 
 #include "kill_step_setup.h"
 
+#ifdef RINGLEADER_STEPPING
+
 namespace ringleader {
 namespace {
 
@@ -126,7 +128,7 @@ void RunSweep(const Section& section) {
 #ifndef __GLIBC__
   throw Skip{"what a dead owner's mutex looks like is known of the GNU C library only"};
 #endif
-  RequireStepping();
+  RequirePtrace();
   StateSweep(section).Run();
 }
 
@@ -182,3 +184,5 @@ TEST(log_step_state, leave_as_the_last_one) {
 
 }  // namespace
 }  // namespace ringleader
+
+#endif
