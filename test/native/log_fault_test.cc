@@ -26,11 +26,9 @@ Status TryOpen(SimProcess& process, const std::string& directory = kDirectory) {
 
 void FlushAll(Log& log) { CHECK_OK(log.WaitFor(log.Stat().tail, Level::kFlushed)); }
 
-// A process that dies runs no destructors.
 void Kill(SimWorld& world, SimProcess& process, std::unique_ptr<Log> log) {
   world.KillProcess(process);
-  static std::vector<Log*> dead;  // reachable, so that no leak is reported
-  dead.push_back(log.release());
+  test::Bury(std::move(log));
 }
 
 void ExpectPayloads(Log& log, uint64_t count, size_t size) {

@@ -59,12 +59,6 @@ class Driver {
   const History& history() const { return history_; }
   Log& log() { return *log_; }
   void Close() { CHECK_OK(log_->Close()); }
-  // The process dies: its objects are not destroyed, its locks are dropped.
-  void Kill() {
-    world_.KillProcess(*process_);
-    static std::vector<Log*> dead;  // reachable, so that no leak is reported
-    dead.push_back(log_.release());
-  }
 
  private:
   void Step() {

@@ -9,6 +9,7 @@ namespace ringleader {
 namespace {
 
 using test::AppendOne;
+using test::Bury;
 using test::OpenLog;
 using test::Payload;
 using test::ReadAll;
@@ -18,12 +19,6 @@ using test::SmallLog;
 using test::Stored;
 
 constexpr char kDirectory[] = "env";
-
-// A process that dies runs no destructors.
-void Bury(std::unique_ptr<Log> log) {
-  static std::vector<Log*> dead;  // reachable, so that no leak is reported
-  dead.push_back(log.release());
-}
 
 void ExpectPayloads(Log& log, uint64_t count, size_t size) {
   const std::vector<Stored> all = ReadAll(log);

@@ -93,8 +93,7 @@ TEST(log_retention, a_restart_keeps_consumers_and_never_their_future) {
   const Appended lost = AppendOne(*log, 1, 100);
   CHECK_OK(log->AdvanceConsumer("kept", lost.end));  // ahead of what is durable
   CHECK_OK(log->PutConsumer({"saves", Lsn(), 0, 0, false}));
-  static std::vector<Log*> dead;  // reachable, so that no leak is reported
-  dead.push_back(log.release());
+  test::Bury(std::move(log));
   world.PowerCut(CrashPolicy::Nothing(), 1);
   log = OpenLog(world.StartProcess().env(), kDirectory, SmallLog());
   const Consumer kept = Find(*log, "kept");

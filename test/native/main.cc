@@ -141,6 +141,7 @@ int Main(int argc, char** argv) {
   } else {
     std::printf("%d passed, %d failed\n", passed, failed);
   }
+  std::fflush(stdout);  // a leak report at exit would swallow it
   return failed > 0 || passed + skipped == 0 ? 1 : 0;
 }
 
