@@ -19,6 +19,7 @@ import { WaitList } from './wait-list.js'
 const wordsPerEntry = 3
 const numbersPerResult = 3
 const largestUtf8 = 3 // bytes per UTF-16 unit
+const maxTransactionBytes = 2 ** 32
 
 // One executor for all promises: it leaves what it was given where append() finds it.
 let newResolve: Resolve
@@ -130,6 +131,9 @@ export class LogAppender {
 
   // Goes to the addon by itself; its bytes are copied there before this returns.
   #appendLarge(bytes: Uint8Array, { level, term, word }: AppendWords): Promise<Appended> {
+    if (bytes.length > maxTransactionBytes) {
+      throw new RingleaderError('RL_TOO_LARGE', 'a transaction holds at most 4 GiB')
+    }
     this.submit()
     // The addon takes ordinary memory only.
     const own = types.isSharedArrayBuffer(bytes.buffer) ? Uint8Array.from(bytes) : bytes

@@ -1,4 +1,5 @@
 // Every code that can be provoked through the package; docs/ERRORS.md names the others.
+import { constants } from 'node:buffer'
 import { spawnSync } from 'node:child_process'
 import {
   copyFileSync,
@@ -11,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 import test from 'ava'
 import { Log, RingleaderError, type ErrorCode, type Retry } from 'ringleader'
@@ -70,6 +72,16 @@ test('RL_NOT_A_DIRECTORY: a file of that name', async (t) => {
   writeFileSync(file, '')
   await rejection(t, 'RL_NOT_A_DIRECTORY', () => Log.open(file))
   await rejection(t, 'RL_NOT_A_DIRECTORY', () => Log.open(join(file, 'below')))
+})
+
+// Later versions of Node have larger arrays than this log has transactions.
+const testWithLargeArrays = constants.MAX_LENGTH > 2 ** 32 ? test : test.skip
+
+testWithLargeArrays('RL_TOO_LARGE: a transaction of more than 4 GiB', async (t) => {
+  const log = await openLog(t)
+  const large = new Uint8Array(2 ** 32 + 1)
+  t.is((await rejection(t, 'RL_TOO_LARGE', () => log.append(large))).fate, 'none')
+  t.is(log.stat().transactions, 0)
 })
 
 test('RL_PERMISSION: a directory of somebody else', async (t) => {
@@ -145,6 +157,9 @@ test('RL_TIMEOUT: not flushed within the time allowed', async (t) => {
 test('RL_FAILED: the log loses its disk', async (t) => {
   const log = await openLog(t, { ...small, flushIntervalMs: 60_000 })
   const first = await log.append('durable')
+  // The keeper has made them all, so it brings none back.
+  const ahead = () => log.stat().preparedEnd - log.stat().appended
+  while (ahead() < 2 * log.stat().segmentBytes) await setTimeout(5)
   // The files of the segments to come: the flusher cannot write there any more.
   const directory = join(log.directory, 'log')
   for (const name of readdirSync(directory)) {
