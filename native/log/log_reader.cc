@@ -108,13 +108,24 @@ Result<std::optional<LogEntry>> LogReader::Next() {
   LogEntry entry;
   bool open = false;  // in the middle of a transaction of several records
   assembled_.clear();
+  std::optional<ChainState> before_run;
   Record record;
   for (;;) {
+    const std::optional<ChainState> before = chain_;
     RL_ASSIGN_OR_RETURN(const bool found, NextRecord(&record, visible));
-    if (!found) return std::optional<LogEntry>();  // a run without an end never happened
+    if (!found) {
+      // Not all of the transaction is written yet: the next call begins with it again.
+      if (open) {
+        position_ = entry.lsn;
+        chain_ = before_run;
+        scanner_.reset();
+      }
+      return std::optional<LogEntry>();
+    }
     if (record.type() == RecordType::kPadding) continue;
     if (!record.continues()) {
       open = true;
+      before_run = before;
       assembled_.clear();
       entry = {record.lsn(),
                record.end(),
