@@ -1,5 +1,7 @@
 #include "base/mutant.h"
 
+#include <cstring>
+
 namespace ringleader {
 
 #ifdef RINGLEADER_MUTANTS
@@ -41,6 +43,17 @@ const char* MutantName(Mutant mutant) {
       break;
   }
   return "unknown";
+}
+
+bool SelectMutant(const char* name) {
+#ifdef RINGLEADER_MUTANTS
+  for (uint8_t i = 0; i < static_cast<uint8_t>(Mutant::kCount); ++i) {
+    if (std::strcmp(MutantName(static_cast<Mutant>(i)), name) != 0) continue;
+    g_mutant = static_cast<Mutant>(i);
+    return true;
+  }
+#endif
+  return std::strcmp(name, MutantName(Mutant::kNone)) == 0;
 }
 
 }  // namespace ringleader

@@ -28,6 +28,10 @@ enum class Mutant : uint8_t {
 // "kSkipDataSync" -> "SkipDataSync"; never null.
 const char* MutantName(Mutant mutant);
 
+// Switches on the planted bug of that name; "None" switches off. False, without effect, where this
+// build has no such bug.
+bool SelectMutant(const char* name);
+
 #ifdef RINGLEADER_MUTANTS
 extern Mutant g_mutant;
 #define RL_MUTANT(name) (::ringleader::g_mutant == ::ringleader::Mutant::name)

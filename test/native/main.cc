@@ -52,20 +52,6 @@ Outcome RunOne(const TestCase& test) {
   return Outcome::kFailed;
 }
 
-bool SetMutant(const char* name) {
-#ifdef RINGLEADER_MUTANTS
-  for (uint8_t i = 0; i < static_cast<uint8_t>(Mutant::kCount); ++i) {
-    if (std::strcmp(MutantName(static_cast<Mutant>(i)), name) == 0) {
-      g_mutant = static_cast<Mutant>(i);
-      return true;
-    }
-  }
-#else
-  (void)name;
-#endif
-  return false;
-}
-
 bool Wanted(const TestCase& test, const std::vector<std::string>& filters,
             const std::vector<std::string>& unwanted) {
   const std::string full = std::string(test.suite) + "." + test.name;
@@ -107,7 +93,7 @@ int Main(int argc, char** argv) {
     } else if (std::strncmp(argv[i], "--seed=", 7) == 0) {
       g_seed = std::strtoull(argv[i] + 7, nullptr, 0);
     } else if (std::strncmp(argv[i], "--mutant=", 9) == 0) {
-      if (!SetMutant(argv[i] + 9)) {
+      if (!SelectMutant(argv[i] + 9)) {
         std::fprintf(stderr, "no such mutant in this build: %s\n", argv[i] + 9);
         return 2;
       }

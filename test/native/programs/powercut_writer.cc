@@ -161,19 +161,8 @@ class Writer {
   size_t needed_ = 0;
 };
 
-bool SetMutant(const char* name) {
-#ifdef RINGLEADER_MUTANTS
-  for (uint8_t i = 0; i < static_cast<uint8_t>(Mutant::kCount); ++i) {
-    if (std::strcmp(MutantName(static_cast<Mutant>(i)), name) != 0) continue;
-    g_mutant = static_cast<Mutant>(i);
-    return true;
-  }
-#endif
-  return std::strcmp(name, MutantName(Mutant::kNone)) == 0;
-}
-
 int Main(int argc, char** argv) {
-  if (argc < 5 || (argc > 5 && !SetMutant(argv[5]))) {
+  if (argc < 5 || (argc > 5 && !SelectMutant(argv[5]))) {
     std::fprintf(stderr, "usage: powercut_writer DIRECTORY MARKS_FILE SEED STEPS [MUTANT]\n");
     return 2;
   }
