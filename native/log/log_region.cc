@@ -1,23 +1,21 @@
 #include "log/log_region.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <cstring>
 
 #include "base/crc32c.h"
+#include "env/shared_area.h"
 
 namespace ringleader {
 namespace {
 
-constexpr char kFileName[] = "region";
+constexpr char kAreaName[] = "region";
 
-std::string MemoryName(const RegionInit& init) {
-  std::array<char, 64> name;
-  std::snprintf(name.data(), name.size(), "ringleader-%llx-%llx",
-                static_cast<unsigned long long>(init.control_device),
-                static_cast<unsigned long long>(init.control_inode));
-  return name.data();
+SharedAreas AreasOf(Env& env, const std::string& directory, const RegionInit& init) {
+  FileInfo lock;
+  lock.device = init.control_device;
+  lock.inode = init.control_inode;
+  return SharedAreas(env, directory, lock);
 }
 
 uint32_t HeaderCrc(const RegionHeader& header) {
@@ -86,22 +84,13 @@ LogRegion::LogRegion(std::unique_ptr<SharedMapping> mapping, bool in_file)
 Result<std::unique_ptr<LogRegion>> LogRegion::Create(Env& env, const std::string& directory,
                                                      const RegionInit& init) {
   RL_CHECK(init.ring_bytes >= kMinRingBytes && (init.ring_bytes & (init.ring_bytes - 1)) == 0);
-  RL_RETURN_IF_ERROR(Remove(env, directory, init));
-  const size_t size = kRegionPageBytes + init.ring_bytes;
-  bool in_file = false;
-  auto mapping = env.memory.Create(MemoryName(init), size);
-  if (!mapping.ok()) {
-    // A container's shared memory may be 64 MB or none at all. A file of the environment serves
-    // as well; the kernel then also writes the ring's pages back, which costs some bandwidth.
-    in_file = true;
-    mapping = env.memory.CreateAt(JoinPath(directory, kFileName), size);
-  }
-  if (!mapping.ok()) return mapping.status();
-  auto* layout = new (mapping.value()->data()) RegionLayout();
+  RL_ASSIGN_OR_RETURN(SharedArea area, AreasOf(env, directory, init)
+                                           .Create(kAreaName, kRegionPageBytes + init.ring_bytes));
+  auto* layout = new (area.mapping->data()) RegionLayout();
   FillIn(env, *layout, init);
   // Last: a creator that dies on the way leaves a region without a valid header.
   layout->header = MakeHeader(init, env.host.Identity());
-  return std::unique_ptr<LogRegion>(new LogRegion(std::move(mapping).value(), in_file));
+  return std::unique_ptr<LogRegion>(new LogRegion(std::move(area.mapping), area.in_file));
 }
 
 Status LogRegion::CheckHeader(SharedMapping& mapping, const RegionInit& expected,
@@ -137,23 +126,13 @@ Status LogRegion::CheckHeader(SharedMapping& mapping, const RegionInit& expected
 
 Result<std::unique_ptr<LogRegion>> LogRegion::Attach(Env& env, const std::string& directory,
                                                      const RegionInit& expected, bool alone) {
-  bool in_file = false;
-  auto mapping = env.memory.Open(MemoryName(expected));
-  if (mapping.status().code() == Code::kNotFound) {
-    in_file = true;
-    mapping = env.memory.OpenAt(JoinPath(directory, kFileName));
-  }
-  if (!mapping.ok()) return mapping.status();
-  RL_RETURN_IF_ERROR(CheckHeader(**mapping, expected, env.host.Identity(), alone));
-  return std::unique_ptr<LogRegion>(new LogRegion(std::move(mapping).value(), in_file));
+  RL_ASSIGN_OR_RETURN(SharedArea area, AreasOf(env, directory, expected).Open(kAreaName));
+  RL_RETURN_IF_ERROR(CheckHeader(*area.mapping, expected, env.host.Identity(), alone));
+  return std::unique_ptr<LogRegion>(new LogRegion(std::move(area.mapping), area.in_file));
 }
 
 Status LogRegion::Remove(Env& env, const std::string& directory, const RegionInit& init) {
-  const Status memory = env.memory.Remove(MemoryName(init));
-  if (!memory.ok() && memory.code() != Code::kNotFound) return memory;
-  const Status file = env.files.Remove(JoinPath(directory, kFileName));
-  if (!file.ok() && file.code() != Code::kNotFound) return file;
-  return Status::Ok();
+  return AreasOf(env, directory, init).Remove(kAreaName);
 }
 
 Bytes LogRegion::Piece(Lsn at, uint64_t size) const {

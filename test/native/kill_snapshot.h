@@ -31,7 +31,7 @@ inline std::string RegionPath(const std::string& directory) {
   struct stat lock;
   if (stat((directory + "/lock").c_str(), &lock) != 0) return "";
   std::array<char, 96> name;
-  std::snprintf(name.data(), name.size(), "/dev/shm/ringleader-%llx-%llx",
+  std::snprintf(name.data(), name.size(), "/dev/shm/ringleader-%llx-%llx-region",
                 static_cast<unsigned long long>(lock.st_dev),
                 static_cast<unsigned long long>(lock.st_ino));
   return name.data();

@@ -193,7 +193,7 @@ test('RL_FAILED: the log loses its disk', async (t) => {
 test('RL_FOREIGN_HOST: in use by somebody whose memory cannot be seen', async (t) => {
   const log = await openLog(t)
   const { dev, ino } = statSync(join(log.directory, 'lock'), { bigint: true })
-  const memory = `/dev/shm/ringleader-${dev.toString(16)}-${ino.toString(16)}`
+  const memory = `/dev/shm/ringleader-${dev.toString(16)}-${ino.toString(16)}-region`
   t.true(existsSync(memory))
   const kept = join(temporaryDirectory(t), 'memory')
   copyFileSync(memory, kept)

@@ -19,7 +19,7 @@ if (!collect) throw new Error('start with --expose-gc')
 const sharedMemories = (names: string[]) =>
   names.filter((name) => {
     const { dev, ino } = statSync(join(directory, name, 'lock'), { bigint: true })
-    const memory = `ringleader-${dev.toString(16)}-${ino.toString(16)}`
+    const memory = `ringleader-${dev.toString(16)}-${ino.toString(16)}-region`
     return readdirSync('/dev/shm').includes(memory)
   }).length
 

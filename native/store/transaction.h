@@ -1,0 +1,67 @@
+// An interactive transaction: a view, its own writes on top, and a record of what was read.
+//
+//   kSerializable  as if transactions ran one after the other; all reads are validated, gaps in
+//                  ranges included
+//   kSnapshot      reads are not validated; rows that were written must not have been written by
+//                  anybody since (first committer wins). Allows write skew
+//
+// A transaction without writes is a consistent read: nothing is validated, nothing logged.
+// Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "store/commit.h"
+#include "store/merge_cursor.h"
+#include "store/read_set.h"
+#include "store/row.h"
+#include "store/view.h"
+#include "store/write_set.h"
+
+namespace ringleader {
+
+class Store;
+
+enum class Isolation : uint8_t { kSerializable, kSnapshot };
+
+class Transaction {
+ public:
+  // Takes its view. `ticket`: of a reservation, 0 = none.
+  static Result<std::unique_ptr<Transaction>> Begin(Store& store, Isolation isolation,
+                                                    uint64_t ticket);
+
+  Lsn snapshot() const { return view_->lsn(); }
+
+  // Own writes first; what comes from the view is recorded. Valid until the next call.
+  Result<std::optional<Row>> Get(Bytes row_key);
+  Status Put(Bytes row_key, Bytes value);
+  Status Remove(Bytes row_key);
+
+  // Walks over own writes and view. The range is recorded as the caller states it: call AddRange
+  // with what has been looked at, also where the walk ended early.
+  Result<std::unique_ptr<MergeCursor>> OpenCursor();
+  void AddRange(Bytes low, Bytes high);
+
+  bool has_writes() const { return !writes_.empty(); }
+  // Fills in the commit: payload, reads, snapshot. The transaction must outlive it. Afterwards only
+  // Release may be called.
+  Commit PrepareCommit();
+  // Lets go of the view; what Prepare gave out stays valid.
+  void Release();
+
+ private:
+  Transaction(Store& store, Isolation isolation, uint64_t ticket);
+
+  Store& store_;
+  const Isolation isolation_;
+  const uint64_t ticket_;
+  std::unique_ptr<View> view_;
+  WriteSet writes_;
+  ReadSet reads_;
+  std::vector<uint8_t> payload_;
+};
+
+}  // namespace ringleader

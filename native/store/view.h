@@ -1,0 +1,54 @@
+// A snapshot of the whole store: every row as of one LSN.
+//
+// Taken in this order: the generations, a read transaction of the base, then the LSN. The base never
+// holds anything newer than the log's visible end, so it holds nothing newer than the view; and what
+// the view needs of the overlay it has mapped, whatever is folded and unlinked meanwhile.
+//
+// Renewing is cheap while the list of generations stands: one load of the visible end. A view that
+// is held keeps old pages of the base from being used again and its generations in memory: hold it
+// as long as it is needed, not longer.
+// Threads: one at a time per view; any number of views. Rows that it hands out are valid until it
+// is renewed, released or destroyed.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "base/status.h"
+#include "base/types.h"
+#include "store/base_tree.h"
+#include "store/overlay.h"
+#include "store/row.h"
+
+namespace ringleader {
+
+class View {
+ public:
+  View(Overlay& overlay, BaseTree& base);
+
+  // Moves on to the newest state, or takes it where nothing is held. kBusy where the base has no
+  // reader place left.
+  Status Renew();
+  // Lets go of everything; the next Renew takes it anew.
+  void Release();
+
+  bool held() const { return set_ != nullptr; }
+  Lsn lsn() const { return lsn_; }  // every transaction that ends at or below is seen, no other
+  uint64_t history() const { return history_; }  // roll-backs before the view was taken
+
+  // nullopt where there is no such row. The view must be held.
+  Result<std::optional<Row>> Get(Bytes row_key);
+
+  const GenerationSet& generations() const { return *set_; }
+  BaseTree::Snapshot& base() { return *snapshot_; }
+
+ private:
+  Overlay& overlay_;
+  BaseTree& base_;
+  GenerationSetRef set_;
+  std::unique_ptr<BaseTree::Snapshot> snapshot_;
+  Lsn lsn_;
+  uint64_t history_ = 0;
+};
+
+}  // namespace ringleader
