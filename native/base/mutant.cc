@@ -39,6 +39,10 @@ const char* MutantName(Mutant mutant) {
       return "RetryFailedSync";
     case Mutant::kIgnoreRetention:
       return "IgnoreRetention";
+    case Mutant::kSkipTombstone:
+      return "SkipTombstone";
+    case Mutant::kPublishBeforeVersion:
+      return "PublishBeforeVersion";
     case Mutant::kCount:
       break;
   }

@@ -22,6 +22,8 @@ enum class Mutant : uint8_t {
   kPublishBeforeCopy,      // the appended end moves before the record's bytes are in the ring
   kRetryFailedSync,        // a failed flush is tried again as if nothing had happened
   kIgnoreRetention,        // a segment is recycled although a consumer still needs it
+  kSkipTombstone,          // a remove is not inserted into the overlay
+  kPublishBeforeVersion,   // a version is linked before its bytes are written
   kCount,
 };
 

@@ -5,8 +5,8 @@
 //
 // A node per row key, reachable through its hash bucket and through a skip list in row-key order.
 // It heads a chain of versions, newest first, each with the LSN of its transaction. Nothing is ever
-// moved, changed or freed: memory goes when the whole generation does, so readers need no locks. All
-// links are offsets from the start, in units of 8 bytes.
+// moved, changed or freed: memory goes when the whole generation does, so readers need no locks.
+// All links are offsets from the start, in units of 8 bytes.
 //
 // One writer at a time, the holder of the writer lock, in any process; any number of readers. The
 // order of publication is: bytes, version, bottom link, bucket, upper links. A writer that dies in
@@ -56,8 +56,8 @@ struct Version;
 
 class Generation {
  public:
-  // Lays out an empty generation in zeroed memory, of which it touches the first pages and one more:
-  // kMinGenerationBytes to kMaxGenerationBytes, at an address that is a multiple of 8.
+  // Lays out an empty generation in zeroed memory, of which it touches the first pages and one
+  // more: kMinGenerationBytes to kMaxGenerationBytes, at an address that is a multiple of 8.
   static void Format(MutableBytes memory, uint64_t sequence);
   // Looks at one that somebody has formatted. kCorruption where the header does not hold together.
   // The memory must outlive the object.

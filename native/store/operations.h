@@ -50,7 +50,7 @@ void AppendOperation(const Operation& operation, std::vector<uint8_t>* payload);
 // What a commit has to know of its payload before it takes the writer lock.
 struct PayloadSummary {
   uint32_t operations = 0;
-  uint64_t overlay_bytes = 0;     // most that inserting them takes in a generation
+  uint64_t overlay_bytes = 0;      // most that inserting them takes in a generation
   bool changes_catalogue = false;  // writes rows of database 0
 };
 

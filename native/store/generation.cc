@@ -1,0 +1,315 @@
+#include "store/generation.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "base/crc32c.h"
+#include "base/mutant.h"
+#include "store/generation_internal.h"
+
+namespace ringleader {
+
+using namespace generation_format;
+
+namespace {
+
+constexpr uint32_t kNodeUnits = sizeof(generation_format::Node) / kUnitBytes;
+constexpr uint32_t kVersionUnits = sizeof(generation_format::Version) / kUnitBytes;
+
+uint32_t HeaderCrc(const generation_format::Header& header) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
+  return MaskCrc(Crc32c({bytes, offsetof(generation_format::Header, crc)}));
+}
+
+}  // namespace
+
+// --- the whole -----------------------------------------------------------------------------------
+
+void Generation::Format(MutableBytes memory, uint64_t sequence) {
+  RL_CHECK(memory.size() >= kMinGenerationBytes && memory.size() <= kMaxGenerationBytes);
+  RL_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % kUnitBytes == 0);
+  const Places places(memory.size());
+  auto& header = *reinterpret_cast<Header*>(memory.data());
+  header.magic = kMagic;
+  header.version = kVersion;
+  header.buckets = places.buckets;
+  header.bytes = memory.size();
+  header.sequence = sequence;
+  header.crc = HeaderCrc(header);
+  header.used.store(static_cast<uint32_t>(places.first_free / kUnitBytes),
+                    std::memory_order_release);
+  auto& head = *reinterpret_cast<Node*>(memory.data() + places.head);
+  head.height = kMaxHeight;
+}
+
+Result<Generation> Generation::Attach(MutableBytes memory) {
+  RL_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % kUnitBytes == 0);
+  if (memory.size() < kMinGenerationBytes || memory.size() > kMaxGenerationBytes) {
+    return Status(Code::kCorruption,
+                  "a generation cannot have " + std::to_string(memory.size()) + " bytes");
+  }
+  const auto& header = *reinterpret_cast<const Header*>(memory.data());
+  if (header.magic != kMagic || header.crc != HeaderCrc(header)) {
+    return Status(Code::kCorruption, "the header of a generation fails its checks");
+  }
+  if (header.version != kVersion) {
+    return Status(Code::kNewerFormat, "a generation has format " + std::to_string(header.version));
+  }
+  if (header.bytes != memory.size() || header.buckets != Places(memory.size()).buckets) {
+    return Status(Code::kCorruption, "a generation of " + std::to_string(header.bytes) +
+                                         " bytes lies in " + std::to_string(memory.size()));
+  }
+  return Generation(memory);
+}
+
+Generation::Generation(MutableBytes memory) : memory_(memory.data()), sequence_(header().sequence) {
+  const Places places(memory.size());
+  buckets_ = places.buckets;
+  head_ = static_cast<uint32_t>(places.head / kUnitBytes);
+  end_ = static_cast<uint32_t>(memory.size() / kUnitBytes);
+}
+
+uint64_t Generation::InsertBytes(size_t row_key_bytes, uint64_t value_bytes) {
+  return kMaxTowerBytes + NodeBytes(row_key_bytes) + VersionBytes(value_bytes);
+}
+
+uint64_t Generation::BytesFor(uint64_t insert_bytes) {
+  // Of 128 bytes, buckets take 4.
+  const uint64_t fixed = sizeof(Header) + kMaxTowerBytes + sizeof(Node);
+  const uint64_t payload = fixed + insert_bytes + 2 * kUnitBytes;
+  const uint64_t bytes = RoundUp(payload + payload / 31 + kBytesPerBucket);
+  return std::max(bytes, kMinGenerationBytes);
+}
+
+uint64_t Generation::sequence() const { return sequence_; }
+uint64_t Generation::capacity() const { return (end_ - head_ - kNodeUnits) * kUnitBytes; }
+uint64_t Generation::used_bytes() const {
+  const uint32_t first = head_ + kNodeUnits;
+  const uint32_t used = header().used.load(std::memory_order_acquire);
+  return (std::clamp(used, first, end_) - first) * kUnitBytes;
+}
+uint64_t Generation::nodes() const { return header().nodes.load(std::memory_order_acquire); }
+uint64_t Generation::versions() const { return header().versions.load(std::memory_order_acquire); }
+
+Status Generation::Damaged(const char* what) const {
+  return Status(Code::kCorruption,
+                "generation " + std::to_string(sequence_) + " of the overlay is damaged: " + what);
+}
+
+// --- looking -------------------------------------------------------------------------------------
+
+bool Generation::FindInBucket(Bytes row_key, uint64_t hash, uint32_t* found) const {
+  const auto tag = static_cast<uint32_t>(hash);
+  uint32_t offset = Bucket(hash).load(std::memory_order_acquire);
+  *found = 0;
+  while (offset != 0) {
+    const Node* node = NodeAt(offset);
+    if (node == nullptr) return false;
+    if (node->tag == tag && node->row_key_bytes == row_key.size()) {
+      const Bytes here = RowKey(offset);
+      if (here.empty()) return false;
+      if (std::memcmp(here.data(), row_key.data(), row_key.size()) == 0) {
+        *found = offset;
+        return true;
+      }
+    }
+    const uint32_t older = node->bucket_next.load(std::memory_order_acquire);
+    if (older >= offset) return false;
+    offset = older;
+  }
+  return true;
+}
+
+Generation::Search Generation::FindPlace(Bytes row_key, Place* place) const {
+  const Target target(row_key);
+  uint32_t steps = MostSteps(end_);
+  uint32_t at = head_;
+  uint32_t above = 0;  // known not to lie below the row key
+  for (uint32_t level = kMaxHeight; level-- > 0;) {
+    uint32_t next = Link(at, level).load(std::memory_order_acquire);
+    // The step after this comparison leads to one of two nodes: this is one, the other is known
+    // only when `next` has been fetched.
+    if (level > 0) Prefetch(Link(at, level - 1).load(std::memory_order_acquire));
+    while (next != 0 && next != above) {
+      const Node* node = NodeAt(next);
+      if (node == nullptr || --steps == 0) return Search::kDamaged;
+      int order = target.CompareStart(*node);
+      if (order == 0) {
+        const Bytes here = RowKey(next);
+        if (here.empty()) return Search::kDamaged;
+        order = CompareRowKeys(here, row_key);
+        if (order == 0) place->found = next;
+      }
+      if (order >= 0) break;
+      at = next;
+      next = Link(at, level).load(std::memory_order_acquire);
+      if (level > 0) Prefetch(Link(at, level - 1).load(std::memory_order_acquire));
+    }
+    above = next;
+    place->below[level] = at;
+    place->at_least[level] = next;
+  }
+  return place->found != 0 ? Search::kFound : Search::kAbsent;
+}
+
+bool Generation::FindLast(uint32_t* last) const {
+  uint32_t steps = MostSteps(end_);
+  uint32_t at = head_;
+  for (uint32_t level = kMaxHeight; level-- > 0;) {
+    for (;;) {
+      const uint32_t next = Link(at, level).load(std::memory_order_acquire);
+      if (next == 0) break;
+      if (NodeAt(next) == nullptr || --steps == 0) return false;
+      at = next;
+    }
+  }
+  *last = at == head_ ? 0 : at;
+  return true;
+}
+
+Found Generation::ReadVersion(uint32_t node, uint64_t at, Row* row) const {
+  uint32_t offset = NodeAt(node)->newest.load(std::memory_order_acquire);
+  for (;;) {
+    const Version* version = VersionAt(offset);
+    if (version == nullptr) return Found::kDamaged;
+    const uint64_t lsn = version->lsn_and_kind >> 1;
+    if (lsn <= at) {
+      row->version = Lsn(lsn);
+      row->value = {};
+      if ((version->lsn_and_kind & 1) != 0) return Found::kRemoved;
+      const uint64_t room = (end_ - offset) * kUnitBytes - sizeof(Version);
+      if (version->value_bytes > room) return Found::kDamaged;
+      row->value = {reinterpret_cast<const uint8_t*>(version + 1), version->value_bytes};
+      return Found::kValue;
+    }
+    if (version->older == 0) return Found::kNothing;
+    if (version->older >= offset) return Found::kDamaged;
+    offset = version->older;
+  }
+}
+
+Found Generation::Find(Bytes row_key, uint64_t hash, Lsn at, Row* row) const {
+  uint32_t node = 0;
+  if (!FindInBucket(row_key, hash, &node)) return Found::kDamaged;
+  return node == 0 ? Found::kNothing : ReadVersion(node, at.value, row);
+}
+
+Found Generation::Newest(Bytes row_key, uint64_t hash, Row* row) const {
+  return Find(row_key, hash, Lsn(~uint64_t{0}), row);
+}
+
+// --- adding --------------------------------------------------------------------------------------
+
+Status Generation::Insert(Lsn lsn, Bytes row_key, uint64_t hash, bool removes, Bytes value) {
+  RL_CHECK(row_key.size() >= kMinRowKeyBytes && row_key.size() <= kMaxRowKeyBytes);
+  RL_CHECK(value.size() <= (removes ? 0 : kMaxValueBytes) && lsn <= kMaxLsn);
+  if (removes && RL_MUTANT(kSkipTombstone)) return Status::Ok();
+  const uint64_t lsn_and_kind = lsn.value << 1 | (removes ? 1 : 0);
+
+  uint32_t node = 0;
+  if (!FindInBucket(row_key, hash, &node)) return Damaged("a bucket");
+  if (node != 0) return AddVersion(node, lsn_and_kind, value);
+
+  Place place;
+  switch (FindPlace(row_key, &place)) {
+    case Search::kDamaged:
+      return Damaged("the skip list");
+    case Search::kAbsent:
+      return AddNode(row_key, hash, lsn_and_kind, value, place);
+    case Search::kFound:
+      break;
+  }
+  // A writer has died between the bottom link and the bucket. The version goes first: it may be
+  // that what the dead one wrote is not what is written now.
+  RL_RETURN_IF_ERROR(AddVersion(place.found, lsn_and_kind, value));
+  return LinkIntoBucket(place.found, hash) ? Status::Ok() : Damaged("a bucket");
+}
+
+// Units are taken before anything is written there, so a writer that dies leaves a hole and nothing
+// that is in use is ever handed out again. 0 where there is no room.
+uint32_t Generation::Allocate(uint64_t bytes) {
+  const uint64_t units = bytes / kUnitBytes;
+  // Relaxed: only the holder of the writer lock stores it.
+  const uint32_t at = header().used.load(std::memory_order_relaxed);
+  if (at < head_ + kNodeUnits || at > end_ || units > end_ - at) return 0;
+  header().used.store(at + static_cast<uint32_t>(units), std::memory_order_release);
+  return at;
+}
+
+Status Generation::AddVersion(uint32_t node, uint64_t lsn_and_kind, Bytes value) {
+  std::atomic<uint32_t>& newest = NodeAt(node)->newest;
+  // Relaxed, like every load here of what only the holder of the writer lock stores.
+  const uint32_t older = newest.load(std::memory_order_relaxed);
+  const Version* before = VersionAt(older);
+  if (before == nullptr) return Damaged("a version");
+  if (before->lsn_and_kind >> 1 > lsn_and_kind >> 1) return Damaged("versions out of order");
+  const uint32_t offset = Allocate(VersionBytes(value.size()));
+  if (offset == 0) return Damaged("no room for a version");
+  if (offset <= older) return Damaged("a version behind the last one");
+  if (RL_MUTANT(kPublishBeforeVersion)) newest.store(offset, std::memory_order_release);
+  WriteVersion(memory_ + offset * kUnitBytes, lsn_and_kind, older, value);
+  newest.store(offset, std::memory_order_release);
+  header().versions.fetch_add(1, std::memory_order_acq_rel);
+  return Status::Ok();
+}
+
+Status Generation::AddNode(Bytes row_key, uint64_t hash, uint64_t lsn_and_kind, Bytes value,
+                           const Place& place) {
+  const uint32_t height = HeightOf(hash);
+  const uint64_t tower = TowerBytes(height);
+  const uint64_t node_bytes = NodeBytes(row_key.size());
+  const uint32_t start = Allocate(tower + node_bytes + VersionBytes(value.size()));
+  if (start == 0) return Damaged("no room for a node");
+  const auto offset = static_cast<uint32_t>(start + tower / kUnitBytes);
+  const auto version = static_cast<uint32_t>(offset + node_bytes / kUnitBytes);
+  std::atomic<uint32_t>& bucket = Bucket(hash);
+  // Relaxed until it is published.
+  const uint32_t chain = bucket.load(std::memory_order_relaxed);
+  if (chain >= offset) return Damaged("a bucket");
+
+  WriteVersion(memory_ + version * kUnitBytes, lsn_and_kind, 0, value);
+  Node* node = reinterpret_cast<Node*>(memory_ + offset * kUnitBytes);
+  node->bucket_next.store(chain, std::memory_order_relaxed);
+  node->newest.store(version, std::memory_order_relaxed);
+  node->tag = static_cast<uint32_t>(hash);
+  node->row_key_bytes = static_cast<uint16_t>(row_key.size());
+  node->height = static_cast<uint8_t>(height);
+  std::memcpy(reinterpret_cast<uint8_t*>(node) + offsetof(Node, row_key), row_key.data(),
+              row_key.size());
+  for (uint32_t level = 0; level < height; ++level) {
+    Link(offset, level).store(place.at_least[level], std::memory_order_relaxed);
+  }
+
+  Link(place.below[0], 0).store(offset, std::memory_order_release);
+  bucket.store(offset, std::memory_order_release);
+  for (uint32_t level = 1; level < height; ++level) {
+    Link(place.below[level], level).store(offset, std::memory_order_release);
+  }
+  header().nodes.fetch_add(1, std::memory_order_acq_rel);
+  header().versions.fetch_add(1, std::memory_order_acq_rel);
+  return Status::Ok();
+}
+
+// Of a node that is in the skip list only: into its place in the order of age, so that the chain
+// keeps falling whatever else has been inserted since.
+bool Generation::LinkIntoBucket(uint32_t offset, uint64_t hash) {
+  std::atomic<uint32_t>* link = &Bucket(hash);
+  for (;;) {
+    const uint32_t next = link->load(std::memory_order_acquire);
+    if (next < offset) {
+      NodeAt(offset)->bucket_next.store(next, std::memory_order_release);
+      link->store(offset, std::memory_order_release);
+      return true;
+    }
+    Node* node = NodeAt(next);
+    if (node == nullptr || next == offset) return false;
+    const uint32_t older = node->bucket_next.load(std::memory_order_acquire);
+    if (older >= next) return false;
+    link = &node->bucket_next;
+  }
+}
+
+}  // namespace ringleader

@@ -1,0 +1,108 @@
+// How a generation lies in shared memory (docs/FORMATS.md#generation). For generation*.cc and their
+// tests only.
+//
+//   header | buckets: u32 each | head node | nodes and versions, in the order of their insertion
+//
+//   node:     links above the bottom, highest first | Node | rest of the row key, padded to 8
+//   version:  Version | value, padded to 8
+//
+// Whatever is allocated lies behind everything allocated before. A chain of versions, and the nodes
+// of a bucket, are linked from newer to older: their offsets only fall, so no damage can make a
+// walk along them endless.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "store/row.h"
+
+namespace ringleader::generation_format {
+
+inline constexpr uint64_t kMagic = 0x314e4547474c5221;  // "!RLGGEN1"
+inline constexpr uint32_t kVersion = 1;
+inline constexpr uint64_t kUnitBytes = 8;
+inline constexpr uint64_t kBytesPerBucket = 128;
+// One node in four reaches the next level. 2^24 nodes have four on the highest of twelve levels,
+// and more of them walk a little further up there.
+inline constexpr uint32_t kMaxHeight = 12;
+inline constexpr uint64_t kMaxTowerBytes = 48;  // of links above the bottom, padded
+static_assert((kMaxHeight - 1) * sizeof(uint32_t) <= kMaxTowerBytes);
+
+// Up to `crc` written once, then never again.
+struct Header {
+  uint64_t magic;
+  uint32_t version;
+  uint32_t buckets;
+  uint64_t bytes;  // of everything
+  uint64_t sequence;
+  uint8_t reserved[28];
+  uint32_t crc;  // masked, of everything above
+  // Stored by the holder of the writer lock.
+  std::atomic<uint64_t> nodes;
+  std::atomic<uint64_t> versions;
+  std::atomic<uint32_t> used;  // the first unit that is free
+  uint8_t padding[44];
+};
+static_assert(sizeof(Header) == 128);
+static_assert(offsetof(Header, crc) == 60);
+static_assert(offsetof(Header, nodes) == 64);
+
+// The link of level n lies 4 * n bytes in front of `next`. What is not atomic is written before the
+// node can be reached and never again. The first twelve bytes of the row key are at a fixed place
+// and always there, so most comparisons are two of numbers.
+struct Node {
+  std::atomic<uint32_t> next;         // at the bottom, in row-key order; 0 = none
+  std::atomic<uint32_t> bucket_next;  // older node of the same bucket; 0 = none
+  std::atomic<uint32_t> newest;       // version
+  uint32_t tag;                       // low half of the hash
+  uint16_t row_key_bytes;
+  uint8_t height;
+  uint8_t reserved;
+  uint8_t row_key[12];  // zeros where it is shorter; longer ones go on behind the struct
+};
+static_assert(sizeof(Node) == 32);
+static_assert(offsetof(Node, next) == 0);
+static_assert(offsetof(Node, row_key) == 20);
+
+struct Version {
+  uint64_t lsn_and_kind;  // LSN * 2, plus 1 where it removes the row
+  uint32_t older;         // version; 0 = none
+  uint32_t value_bytes;
+};
+static_assert(sizeof(Version) == 16);
+
+static_assert(std::atomic<uint32_t>::is_always_lock_free);
+static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
+
+constexpr uint64_t RoundUp(uint64_t bytes) { return (bytes + kUnitBytes - 1) & ~(kUnitBytes - 1); }
+
+constexpr uint64_t NodeBytes(size_t row_key_bytes) {
+  const uint64_t bytes = RoundUp(offsetof(Node, row_key) + row_key_bytes);
+  return bytes < sizeof(Node) ? sizeof(Node) : bytes;
+}
+constexpr uint64_t VersionBytes(uint64_t value_bytes) {
+  return RoundUp(sizeof(Version) + value_bytes);
+}
+constexpr uint64_t TowerBytes(uint32_t height) { return RoundUp((height - 1) * sizeof(uint32_t)); }
+
+// From the hash, so that it is the same however often a row is inserted.
+inline uint32_t HeightOf(uint64_t hash) {
+  const uint64_t highest = uint64_t{1} << (2 * (kMaxHeight - 1));
+  return 1 + static_cast<uint32_t>(std::countr_zero(hash | highest)) / 2;
+}
+
+// Where things begin in a generation of `bytes`.
+struct Places {
+  explicit constexpr Places(uint64_t bytes)
+      : buckets(static_cast<uint32_t>(bytes / kBytesPerBucket)),
+        head(sizeof(Header) + RoundUp(buckets * sizeof(uint32_t)) + kMaxTowerBytes),
+        first_free(head + sizeof(Node)) {}
+
+  uint32_t buckets;
+  uint64_t head;
+  uint64_t first_free;
+};
+
+}  // namespace ringleader::generation_format
