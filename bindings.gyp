@@ -4,7 +4,17 @@
 {
   "targets": [
     {
+      # The link is made by scripts/build-gyp.mjs.
+      "target_name": "lmdb",
+      "type": "static_library",
+      "sources": ["lmdb/mdb.c", "lmdb/midl.c"],
+      "defines": ["MDB_USE_ROBUST=1", "MDB_MAXKEYSIZE=0"],
+      "cflags": ["-w", "-UNDEBUG", "-fvisibility=hidden"],
+      "direct_dependent_settings": {"cflags": ["-isystem", "<(module_root_dir)/lmdb"]}
+    },
+    {
       "target_name": "ringleader",
+      "dependencies": ["lmdb"],
       "sources": ["<!@(node scripts/list-sources.mjs)"],
       "include_dirs": [
         "native",

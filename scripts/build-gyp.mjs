@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import { checkMachine, installPackages, runMain, SetupError } from './setup.mjs'
+import { lmdbDirectory } from './support/lmdb.mjs'
 import { at, dependencyFile } from './support/project.mjs'
 import { run } from './support/run.mjs'
 
@@ -29,6 +30,7 @@ const prepareProject = () => {
   for (const name of ['native', 'scripts', 'node_modules', 'package.json']) {
     symlinkSync(at(name), join(project, name))
   }
+  symlinkSync(lmdbDirectory(), join(project, 'lmdb'))
   copyFileSync(at('bindings.gyp'), join(project, 'binding.gyp'))
 }
 

@@ -9,6 +9,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 
 import { hashOf, hasStamp, writeStamp } from './files.mjs'
+import { lmdbDirectory } from './lmdb.mjs'
 import { at, dependencyFile, root } from './project.mjs'
 import { runOrThrow } from './run.mjs'
 
@@ -20,6 +21,7 @@ const fingerprint = () =>
   hashOf(
     ['native', 'CMakeLists.txt'],
     readFileSync(dependencyFile('node-addon-api', 'package.json'), 'utf8'),
+    lmdbDirectory(),
     process.arch,
     root,
   )

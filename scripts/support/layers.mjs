@@ -37,7 +37,10 @@ export const includesOf = (text) =>
 
 const roomOf = (path) => path.split('/')[0]
 
-const systemProblem = (room, path) => {
+const systemProblem = (file, room, path) => {
+  if (path === 'lmdb.h') {
+    return file.startsWith('store/base_') ? undefined : `only native/store/base_* may include ${path}`
+  }
   if (path === 'napi.h' || path === 'node_api.h' || path === 'js_native_api.h') {
     return room === 'binding' ? undefined : `only native/binding may include ${path}`
   }
@@ -47,7 +50,7 @@ const systemProblem = (room, path) => {
 
 const includeProblem = (file, { path, system }, files) => {
   const room = roomOf(file)
-  if (system || path === 'napi.h') return systemProblem(room, path)
+  if (system || path === 'napi.h' || path === 'lmdb.h') return systemProblem(file, room, path)
   if (!files.has(path)) return `"${path}" is no file below native/: includes start from there`
   const target = roomOf(path)
   if (target !== room && !nativeArrows[room].includes(target)) {

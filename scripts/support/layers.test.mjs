@@ -53,6 +53,14 @@ test('napi.h belongs to the binding, however it is included', () => {
   }
 })
 
+test('lmdb.h belongs to the base tree, however it is included', () => {
+  for (const form of ['<lmdb.h>', '"lmdb.h"']) {
+    const line = `#include ${form}\n`
+    assert.equal(native({ 'store/store.cc': line, 'engine/base_a.cc': line }).length, 2, form)
+    assert.equal(native({ 'store/base_tree.cc': line }).length, 0, form)
+  }
+})
+
 test('the parts of env are private', () => {
   const files = { 'env/sim/a.h': '', 'log/b.cc': '#include "env/sim/a.h"\n' }
   assert.match(native(files)[0], /env\/sim is private/)
