@@ -43,6 +43,18 @@ const char* MutantName(Mutant mutant) {
       return "SkipTombstone";
     case Mutant::kPublishBeforeVersion:
       return "PublishBeforeVersion";
+    case Mutant::kSkipRedo:
+      return "SkipRedo";
+    case Mutant::kInsertBeforeFlip:
+      return "InsertBeforeFlip";
+    case Mutant::kFoldPastLimit:
+      return "FoldPastLimit";
+    case Mutant::kFoldBeforeFlush:
+      return "FoldBeforeFlush";
+    case Mutant::kIgnoreRanges:
+      return "IgnoreRanges";
+    case Mutant::kReadBaseBeforeGenerations:
+      return "ReadBaseBeforeGenerations";
     case Mutant::kCount:
       break;
   }

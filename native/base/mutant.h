@@ -24,6 +24,12 @@ enum class Mutant : uint8_t {
   kIgnoreRetention,        // a segment is recycled although a consumer still needs it
   kSkipTombstone,          // a remove is not inserted into the overlay
   kPublishBeforeVersion,   // a version is linked before its bytes are written
+  kSkipRedo,               // what a dead writer had appended is published without being inserted
+  kInsertBeforeFlip,       // a record is inserted into the overlay before it counts
+  kFoldPastLimit,          // the fold ignores the limit that its caller has set
+  kFoldBeforeFlush,        // the fold does not wait until the log is flushed
+  kIgnoreRanges,           // ranges that a transaction has read are not recorded
+  kReadBaseBeforeGenerations,  // a view takes the base's snapshot before the generations
   kCount,
 };
 

@@ -4,17 +4,15 @@
 //   d<id u32>  -> (empty)                rows of this id are to be removed; eaten by the fold
 //   i          -> next id u32
 //
+// Numbers in values are little-endian, the one in a key big-endian.
+//
 // Dropping or clearing a database only changes its name's row; the fold removes the old rows from
-// the base bit by bit. Because the catalogue is made of rows, views see the databases of their time,
-// and transactions on it are validated like any other.
-// Threads: any.
+// the base bit by bit. Because the catalogue is made of rows, views see the databases of their
+// time, and transactions on it are validated like any other. Threads: any.
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +22,7 @@
 
 namespace ringleader {
 
-inline constexpr size_t kMaxDatabaseName = 255;  // bytes; at least 1
+inline constexpr size_t kMaxDatabaseName = 255;  // bytes of UTF-8; at least 1
 inline constexpr size_t kMaxDatabaseMetadata = 4096;
 
 struct Database {
@@ -32,6 +30,9 @@ struct Database {
   DatabaseId id = 0;
   std::vector<uint8_t> metadata;
 };
+
+// kTooLarge where the name is too long, kInvalidArgument where it is empty or no UTF-8.
+Status CheckDatabaseName(const std::string& name);
 
 // Row keys and values of the catalogue.
 std::vector<uint8_t> DatabaseRowKey(const std::string& name);
@@ -43,7 +44,8 @@ Result<Database> DecodeDatabase(Bytes row_key, Bytes value);
 // The id of a `d` row; nullopt for any other row key.
 std::optional<DatabaseId> DroppedId(Bytes row_key);
 
-// As the view has them.
+// As the view has them, in the order of their names. A name that no database can have is refused as
+// CheckDatabaseName does.
 Result<std::optional<Database>> FindDatabase(View& view, const std::string& name);
 Result<std::vector<Database>> ListDatabases(View& view);
 

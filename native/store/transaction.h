@@ -37,6 +37,7 @@ class Transaction {
 
   // Own writes first; what comes from the view is recorded. Valid until the next call.
   Result<std::optional<Row>> Get(Bytes row_key);
+  // kTooLarge, without effect, where the row or the whole transaction would be over a limit.
   Status Put(Bytes row_key, Bytes value);
   Status Remove(Bytes row_key);
 
@@ -46,16 +47,15 @@ class Transaction {
   void AddRange(Bytes low, Bytes high);
 
   bool has_writes() const { return !writes_.empty(); }
-  // Fills in the commit: payload, reads, snapshot. The transaction must outlive it. Afterwards only
-  // Release may be called.
+  // Fills in the commit of a transaction that has writes: payload, reads, snapshot. The transaction
+  // must outlive it. Afterwards only Release may be called.
   Commit PrepareCommit();
   // Lets go of the view; what Prepare gave out stays valid.
   void Release();
 
  private:
-  Transaction(Store& store, Isolation isolation, uint64_t ticket);
+  Transaction(std::unique_ptr<View> view, Isolation isolation, uint64_t ticket);
 
-  Store& store_;
   const Isolation isolation_;
   const uint64_t ticket_;
   std::unique_ptr<View> view_;

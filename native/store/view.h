@@ -1,8 +1,9 @@
 // A snapshot of the whole store: every row as of one LSN.
 //
-// Taken in this order: the generations, a read transaction of the base, then the LSN. The base never
-// holds anything newer than the log's visible end, so it holds nothing newer than the view; and what
-// the view needs of the overlay it has mapped, whatever is folded and unlinked meanwhile.
+// Taken in this order: the generations, a read transaction of the base, then the LSN. The base
+// never holds anything newer than the log's visible end, so it holds nothing newer than the view;
+// and what the view needs of the overlay it has mapped, whatever is folded and unlinked meanwhile.
+// So every version at or below the LSN is in the generations or in the base.
 //
 // Renewing is cheap while the list of generations stands: one load of the visible end. A view that
 // is held keeps old pages of the base from being used again and its generations in memory: hold it
@@ -43,6 +44,9 @@ class View {
   BaseTree::Snapshot& base() { return *snapshot_; }
 
  private:
+  Status TakeAnew();
+  Status RenewBase();
+
   Overlay& overlay_;
   BaseTree& base_;
   GenerationSetRef set_;

@@ -1,0 +1,60 @@
+#include "store/transaction.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "store/store.h"
+
+namespace ringleader {
+
+Result<std::unique_ptr<Transaction>> Transaction::Begin(Store& store, Isolation isolation,
+                                                        uint64_t ticket) {
+  std::unique_ptr<View> view = store.NewView();
+  RL_RETURN_IF_ERROR(view->Renew());
+  return std::unique_ptr<Transaction>(new Transaction(std::move(view), isolation, ticket));
+}
+
+Transaction::Transaction(std::unique_ptr<View> view, Isolation isolation, uint64_t ticket)
+    : isolation_(isolation), ticket_(ticket), view_(std::move(view)) {}
+
+Result<std::optional<Row>> Transaction::Get(Bytes row_key) {
+  // Not recorded: what the transaction itself has written cannot be changed by others.
+  if (const WriteSet::Value* own = writes_.Find(row_key); own != nullptr) {
+    if (own->removed) return std::optional<Row>();
+    return std::optional<Row>(Row{Lsn(), own->bytes});
+  }
+  // A row that is not there is recorded too: somebody may put it.
+  if (isolation_ == Isolation::kSerializable) reads_.AddKey(row_key);
+  return view_->Get(row_key);
+}
+
+Status Transaction::Put(Bytes row_key, Bytes value) { return writes_.Put(row_key, value); }
+Status Transaction::Remove(Bytes row_key) { return writes_.Remove(row_key); }
+
+Result<std::unique_ptr<MergeCursor>> Transaction::OpenCursor() {
+  return MergeCursor::Open(*view_, &writes_);
+}
+
+void Transaction::AddRange(Bytes low, Bytes high) {
+  if (isolation_ == Isolation::kSerializable) reads_.AddRange(low, high);
+}
+
+Commit Transaction::PrepareCommit() {
+  RL_CHECK(has_writes());
+  payload_ = writes_.Encode();
+  Commit commit;
+  commit.payload = payload_;
+  commit.snapshot = view_->lsn();
+  commit.history = view_->history();
+  if (isolation_ == Isolation::kSerializable) {
+    commit.reads = &reads_;
+  } else {
+    commit.first_committer_wins = true;
+  }
+  commit.ticket = ticket_;
+  return commit;
+}
+
+void Transaction::Release() { view_->Release(); }
+
+}  // namespace ringleader

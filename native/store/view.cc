@@ -1,0 +1,83 @@
+#include "store/view.h"
+
+#include "base/check.h"
+#include "base/mutant.h"
+#include "store/generation.h"
+
+namespace ringleader {
+
+View::View(Overlay& overlay, BaseTree& base) : overlay_(overlay), base_(base) {}
+
+// Why what is held goes on being enough while epoch and history stand: generations join and leave
+// the list under a new epoch, and a generation leaves only after all of it is in the base. So the
+// list of this epoch has every version above what the base held when the base snapshot was taken,
+// however much has been folded since.
+//
+// `visible` is loaded before the epoch is compared. A writer that moves on to another generation
+// makes the epoch new before it makes its first transaction there visible; so where the epoch still
+// stands after `visible` was loaded, everything below it is in the generations at hand.
+Status View::Renew() {
+  if (held()) {
+    const Lsn visible = overlay_.visible();
+    if (overlay_.epoch() == set_->epoch && overlay_.history() == history_) {
+      lsn_ = visible;
+      return Status::Ok();
+    }
+  }
+  const Status status = TakeAnew();
+  if (!status.ok()) Release();
+  return status;
+}
+
+// The order is everything here.
+//   history, first  a roll-back after this makes it differ from what a commit compares it with
+//   generations     what is retired later stays mapped
+//   base            has all that was retired before the list was read, or it would be a hole
+//   visible         not below anything that the base snapshot holds: the fold stays below it
+//   epoch, history  unchanged, or what was taken need not fit together: once more
+Status View::TakeAnew() {
+  for (;;) {
+    const uint64_t history = overlay_.history();
+    if (RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
+    RL_ASSIGN_OR_RETURN(set_, overlay_.Current());
+    if (!RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
+    lsn_ = overlay_.visible();
+    if (overlay_.epoch() != set_->epoch || overlay_.history() != history) continue;
+    history_ = history;
+    RL_DCHECK(snapshot_->applied() <= lsn_);
+    return Status::Ok();
+  }
+}
+
+Status View::RenewBase() {
+  if (snapshot_ != nullptr) return snapshot_->Renew();
+  RL_ASSIGN_OR_RETURN(snapshot_, base_.OpenSnapshot());
+  return Status::Ok();
+}
+
+void View::Release() {
+  set_.reset();
+  if (snapshot_ != nullptr) snapshot_->Release();
+}
+
+Result<std::optional<Row>> View::Get(Bytes row_key) {
+  RL_DCHECK(held());
+  const uint64_t hash = HashRowKey(row_key);
+  const auto& list = set_->list;
+  for (auto place = list.rbegin(); place != list.rend(); ++place) {
+    Row row;
+    switch ((*place)->generation.Find(row_key, hash, lsn_, &row)) {
+      case Found::kNothing:
+        continue;
+      case Found::kValue:
+        return std::optional<Row>(row);
+      case Found::kRemoved:
+        return std::optional<Row>();
+      case Found::kDamaged:
+        return Status(Code::kCorruption, "the overlay in shared memory is damaged");
+    }
+  }
+  return snapshot_->Get(row_key);
+}
+
+}  // namespace ringleader
