@@ -45,6 +45,7 @@ Status View::TakeAnew() {
     if (overlay_.epoch() != set_->epoch || overlay_.history() != history) continue;
     history_ = history;
     RL_DCHECK(snapshot_->applied() <= lsn_);
+    RL_DCHECK(lsn_ > Lsn());  // a log starts behind the header of its first segment
     return Status::Ok();
   }
 }
@@ -63,10 +64,11 @@ void View::Release() {
 Result<std::optional<Row>> View::Get(Bytes row_key) {
   RL_DCHECK(held());
   const uint64_t hash = HashRowKey(row_key);
+  const Lsn at = newest_version();
   const auto& list = set_->list;
   for (auto place = list.rbegin(); place != list.rend(); ++place) {
     Row row;
-    switch ((*place)->generation.Find(row_key, hash, lsn_, &row)) {
+    switch ((*place)->generation.Find(row_key, hash, at, &row)) {
       case Found::kNothing:
         continue;
       case Found::kValue:

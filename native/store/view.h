@@ -35,6 +35,8 @@ class View {
 
   bool held() const { return set_ != nullptr; }
   Lsn lsn() const { return lsn_; }  // every transaction that ends at or below is seen, no other
+  // Of what is seen: a version is where its transaction starts, which is where the one before ends.
+  Lsn newest_version() const { return Lsn(lsn_.value - 1); }
   uint64_t history() const { return history_; }  // roll-backs before the view was taken
 
   // nullopt where there is no such row. The view must be held.
