@@ -132,7 +132,8 @@ const maxTimeoutMs = 2 ** 31 - 1
 const maxConsumerNameBytes = 47
 const groupIdBytes = 16
 
-const refuse = (name: string, takes: string, value: unknown) => {
+/** The refusal of one argument or option: it names it and says what it takes. */
+export const refuse = (name: string, takes: string, value: unknown) => {
   const shown = inspect(value, { depth: 0, breakLength: Infinity })
   const short = shown.length > 60 ? `${shown.slice(0, 57)}...` : shown
   return invalidArgument(`${name}: ${takes}, not ${short}`)

@@ -1,0 +1,257 @@
+// Keys and values of a database as bytes, and back.
+//
+// A key codec writes a key where the caller has room for the largest one. A value may be of any
+// size, so a value codec works in two steps: `prepare` turns the value into what can be written
+// without another look at it (a string or bytes), `writeValue` writes that, or says that it does not
+// fit; then the caller makes `valueRoom` bytes of room and writes again.
+//
+// Whatever cannot come back as it was put is refused when it is put: RL_INVALID_ARGUMENT for what
+// the encoding does not take, RL_TOO_LARGE for too much of it. Stored bytes that are none of the
+// encoding's are RL_CORRUPTION.
+import { types } from 'node:util'
+
+import { Packr, RESET_BUFFER_MODE } from 'msgpackr'
+
+import { invalidArgument, RingleaderError } from './errors.js'
+import { keyTooLarge, maxKeyBytes, maxValueBytes, valueTooLarge } from './limits.js'
+import { refuse } from './options.js'
+import { isWellFormed, largestUtf8, readText, writeText } from './text.js'
+import { behindElements, readTuple, writeTuple, type TupleElement } from './tuple.js'
+
+/**
+ * How the keys of a database become bytes, and so what their order is.
+ *
+ * - `binary`: Uint8Array, in the order of unsigned bytes.
+ * - `utf8`: strings, in the order of their UTF-8 bytes, which is that of code points. (`<` in
+ *   JavaScript compares UTF-16 units: there, characters from U+10000 on come before U+E000.)
+ * - `tuple`: null, booleans, numbers, bigints, dates, strings, bytes and arrays of these, ordered by
+ *   type (in this order) and value; an array comes before those that continue it.
+ */
+export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
+
+/**
+ * How the values of a database become bytes.
+ *
+ * - `binary`: Uint8Array.
+ * - `utf8`: strings.
+ * - `json`: what JSON.stringify takes, except functions, symbols and undefined. Inside of objects
+ *   and arrays these become nothing or null, as JSON.stringify has it.
+ * - `msgpack`: MessagePack. Besides what JSON has: undefined inside of objects, bytes, dates,
+ *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers or
+ *   booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as `__proto_`.
+ */
+export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack'
+
+export interface KeyTypes {
+  binary: Uint8Array
+  utf8: string
+  tuple: TupleElement
+}
+
+export interface ValueTypes {
+  binary: Uint8Array
+  utf8: string
+  json: unknown
+  msgpack: unknown
+}
+
+/** Keys from `gte` on and before `lt`; each is at most maxKeyBytes long. */
+export interface KeyRange {
+  /** Empty: from the first key on. */
+  gte: Buffer
+  /** undefined: to the last key. */
+  lt: Buffer | undefined
+}
+
+export interface KeyCodec<K> {
+  /** Writes the key at `at`, where maxKeyBytes have to be free; the end of its bytes. */
+  write(key: unknown, into: Buffer, at: number): number
+  /** The key; nothing of it is shared with `bytes`. */
+  read(bytes: Buffer, from: number, to: number): K
+  /**
+   * The range of keys that begin with a prefix: for `binary` and `utf8` with these bytes or this
+   * string, for `tuple` with the elements of this array.
+   */
+  prefixRange(prefix: unknown): KeyRange
+}
+
+export interface ValueCodec<V> {
+  /** What writeValue takes. Bytes are valid until the next value is prepared. */
+  prepare(value: unknown): string | Uint8Array
+  /** The value; nothing of it is shared with `bytes`. */
+  read(bytes: Buffer, from: number, to: number): V
+}
+
+// Not a view: buffers that rows are read into are used again.
+const copyOf = (bytes: Buffer, from: number, to: number): Uint8Array => {
+  const copy = new Uint8Array(to - from)
+  bytes.copy(copy, 0, from, to)
+  return copy
+}
+
+const scratch = Buffer.alloc(maxKeyBytes)
+
+const writtenKey = (write: (into: Buffer, at: number) => number): Buffer =>
+  Buffer.from(copyOf(scratch, 0, write(scratch, 0)).buffer)
+
+// The least of the byte strings that are greater than all that begin with these.
+const behindPrefix = (prefix: Buffer): Buffer | undefined => {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length -= 1
+  if (length === 0) return undefined
+  const behind = Buffer.from(prefix.subarray(0, length))
+  behind[length - 1] = (behind[length - 1] ?? 0) + 1
+  return behind
+}
+
+const writeBinaryKey = (key: unknown, into: Buffer, at: number): number => {
+  if (!types.isUint8Array(key)) throw refuse('key', 'a Uint8Array', key)
+  if (key.length > maxKeyBytes) throw keyTooLarge()
+  into.set(key, at)
+  return at + key.length
+}
+
+const writeUtf8Key = (key: unknown, into: Buffer, at: number): number => {
+  if (typeof key !== 'string') throw refuse('key', 'a string', key)
+  if (!isWellFormed(key)) throw refuse('key', 'a string without lone surrogates', key)
+  if (key.length * largestUtf8 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes) {
+    throw keyTooLarge()
+  }
+  return writeText(key, into, at)
+}
+
+type WriteKey = (key: unknown, into: Buffer, at: number) => number
+
+// Of the encodings whose keys have no structure: every byte string but the empty one is a key.
+const flatKeys = <K>(write: WriteKey, read: KeyCodec<K>['read']): KeyCodec<K> => ({
+  write(key, into, at) {
+    const to = write(key, into, at)
+    if (to === at) throw invalidArgument('key: at least one byte, not empty')
+    return to
+  },
+  read,
+  prefixRange(prefix) {
+    const gte = writtenKey((into, at) => write(prefix, into, at))
+    return { gte, lt: behindPrefix(gte) }
+  },
+})
+
+const tupleKeys: KeyCodec<TupleElement> = {
+  write: writeTuple,
+  read: readTuple,
+  prefixRange(prefix) {
+    if (!Array.isArray(prefix)) throw refuse('prefix', 'an array', prefix)
+    const gte = writtenKey((into, at) => writeTuple(prefix, into, at))
+    // Nothing continues the longest key, so that of those that begin with it there is only itself.
+    if (gte.length === maxKeyBytes) return { gte, lt: behindPrefix(gte) }
+    return { gte, lt: Buffer.from([...gte, behindElements]) }
+  },
+}
+
+export const keyCodecs: { readonly [E in KeyEncoding]: KeyCodec<KeyTypes[E]> } = {
+  binary: flatKeys(writeBinaryKey, copyOf),
+  utf8: flatKeys(writeUtf8Key, (bytes, from, to) => readText(bytes, from, to, 'key')),
+  tuple: tupleKeys,
+}
+
+/** Bytes that are enough for a prepared value; RL_TOO_LARGE where it may not be stored. */
+export const valueRoom = (prepared: string | Uint8Array): number => {
+  const room = typeof prepared === 'string' ? prepared.length * largestUtf8 : prepared.length
+  if (room <= maxValueBytes) return room
+  const length = Buffer.byteLength(prepared)
+  if (length > maxValueBytes) throw valueTooLarge()
+  return length
+}
+
+/**
+ * Writes a prepared value at `at`; the end of its bytes, or -1 where `into` may be too short: then
+ * valueRoom(prepared) bytes are needed.
+ */
+export const writeValue = (prepared: string | Uint8Array, into: Buffer, at: number): number => {
+  if (valueRoom(prepared) > into.length - at) return -1
+  if (typeof prepared === 'string') return writeText(prepared, into, at)
+  into.set(prepared, at)
+  return at + prepared.length
+}
+
+// As it is: the library says that it always returns a string.
+const stringify: (value: unknown) => string | undefined = JSON.stringify
+
+const prepareJson = (value: unknown): string => {
+  let text: string | undefined
+  try {
+    text = stringify(value)
+  } catch (error) {
+    throw notEncoded('json', error)
+  }
+  if (text === undefined) throw refuse('value', 'what JSON can hold', value)
+  return text
+}
+
+const notEncoded = (encoding: string, error: unknown) => {
+  const reason = error instanceof Error ? error.message : String(error)
+  return invalidArgument(`value: cannot be encoded as ${encoding}: ${reason}`)
+}
+
+const notDecoded = (encoding: string, error: unknown) => {
+  const reason = error instanceof Error ? error.message : String(error)
+  return new RingleaderError('RL_CORRUPTION', `value: not ${encoding}: ${reason}`)
+}
+
+const readJson = (bytes: Buffer, from: number, to: number): unknown => {
+  const text = readText(bytes, from, to, 'value')
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw notDecoded('json', error)
+  }
+}
+
+// Without records, whose structures would be shared between values: every value stands alone, and
+// is plain MessagePack for everybody else.
+const packr = new Packr({
+  useRecords: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  useBigIntExtension: true,
+  copyBuffers: true,
+  writeFunction: () => {
+    throw new TypeError('it has a function')
+  },
+})
+
+const prepareMsgpack = (value: unknown): Uint8Array => {
+  if (value === undefined) throw refuse('value', 'what MessagePack can hold', value)
+  try {
+    return packr.pack(value, RESET_BUFFER_MODE)
+  } catch (error) {
+    throw notEncoded('msgpack', error)
+  }
+}
+
+const readMsgpack = (bytes: Buffer, from: number, to: number): unknown => {
+  try {
+    return packr.unpack(bytes, { start: from, end: to })
+  } catch (error) {
+    throw notDecoded('msgpack', error)
+  }
+}
+
+export const valueCodecs: { readonly [E in ValueEncoding]: ValueCodec<ValueTypes[E]> } = {
+  binary: {
+    prepare(value) {
+      if (types.isUint8Array(value)) return value
+      throw refuse('value', 'a Uint8Array', value)
+    },
+    read: copyOf,
+  },
+  utf8: {
+    prepare(value) {
+      if (typeof value === 'string' && isWellFormed(value)) return value
+      throw refuse('value', 'a string without lone surrogates', value)
+    },
+    read: (bytes, from, to) => readText(bytes, from, to, 'value'),
+  },
+  json: { prepare: prepareJson, read: readJson },
+  msgpack: { prepare: prepareMsgpack, read: readMsgpack },
+}
