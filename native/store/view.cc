@@ -45,7 +45,6 @@ Status View::TakeAnew() {
     if (overlay_.epoch() != set_->epoch || overlay_.history() != history) continue;
     history_ = history;
     RL_DCHECK(snapshot_->applied() <= lsn_);
-    RL_DCHECK(lsn_ > Lsn());  // a log starts behind the header of its first segment
     return Status::Ok();
   }
 }
