@@ -10,7 +10,7 @@ Status Closed() { return Status(Code::kClosed, "the log is closed"); }
 }  // namespace
 
 Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
-                                       const LogOptions& options) {
+                                       const LogOptions& options, LogCompanion* companion) {
   if (!options.archive.empty()) {
     const Status made = env.files.MakeDirectory(options.archive);
     if (!made.ok() && made.code() != Code::kExists) return made;
@@ -33,6 +33,9 @@ Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
         std::make_unique<LogService>(env, *at.region, *log->flusher_, *log->keeper_,
                                      options.flush_interval_ns, options.segments_ahead * segment);
   }
+  if (companion != nullptr) RL_RETURN_IF_ERROR(companion->Opening(*log, at.alone()));
+  log->companion_ = companion;
+  RL_RETURN_IF_ERROR(at.Settle());
   return log;
 }
 
@@ -51,9 +54,10 @@ Status Log::Close() {
     return flusher_->WaitFor(tail, Level::kFlushed);
   };
   const Status flushed = flush_all();
-  const Status left = attachment_->Close([&] {
-    RL_RETURN_IF_ERROR(flush_all());
-    return keeper_->Save(true);
+  const Status left = attachment_->Close([&](bool last) {
+    if (last) RL_RETURN_IF_ERROR(flush_all());
+    if (companion_ != nullptr) RL_RETURN_IF_ERROR(companion_->Closing(last));
+    return last ? keeper_->Save(true) : Status::Ok();
   });
   appender_.reset();
   keeper_.reset();
@@ -61,24 +65,31 @@ Status Log::Close() {
   return flushed.ok() ? left : flushed;
 }
 
-Result<Appended> Log::Append(const Entry& entry) {
+Result<Appended> Log::Append(const Entry& entry, WriterHook* hook) {
   if (closed_) return Closed();
-  auto appended = appender_->Append(entry);
-  if (appended.ok() && service_) NoteAppends({&appended.value(), 1});
+  auto appended = appender_->Append(entry, hook);
+  if (appended.ok() && appended->end.value != 0 && service_) NoteAppends({&appended.value(), 1});
   return appended;
 }
 
-Result<size_t> Log::TryAppend(std::span<const Entry> entries, std::span<Appended> appended) {
+Result<size_t> Log::TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
+                              WriterHook* hook) {
   if (closed_) return Closed();
-  auto count = appender_->TryAppend(entries, appended);
+  auto count = appender_->TryAppend(entries, appended, hook);
   if (count.ok() && service_) NoteAppends(appended.first(count.value()));
   return count;
 }
 
+Status Log::InSection(const std::function<Status(Lsn tail)>& section) {
+  return closed_ ? Closed() : appender_->InSection(section);
+}
+
 // The keeper has work whenever the writers enter a new segment.
 void Log::NoteAppends(std::span<const Appended> appended) {
-  if (appended.empty()) return;
-  const uint64_t segment = appended.back().end.value / files_->segment_bytes();
+  Lsn end;
+  for (const Appended& one : appended) end = std::max(end, one.end);
+  if (end.value == 0) return;  // the hook has refused them all
+  const uint64_t segment = end.value / files_->segment_bytes();
   // Relaxed: a hint, and one ring too many or too late does no harm.
   if (segment_seen_.exchange(segment, std::memory_order_relaxed) != segment) {
     service_->RingKeeper();

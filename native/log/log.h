@@ -45,10 +45,24 @@ struct LogStat {
   std::string last_housekeeping_failure;
 };
 
+class Log;
+
+// What is opened and closed together with the log, while nobody else can do either.
+class LogCompanion {
+ public:
+  virtual ~LogCompanion() = default;
+  // `alone`: nobody is attached, and the log has just been recovered. An error ends the opening.
+  virtual Status Opening(Log& log, bool alone) = 0;
+  // Everything is flushed; `last`: nobody else is attached.
+  virtual Status Closing(bool last) = 0;
+};
+
 class Log {
  public:
+  // `companion`: may be null; must outlive the log.
   static Result<std::unique_ptr<Log>> Open(Env& env, const std::string& directory,
-                                           const LogOptions& options);
+                                           const LogOptions& options,
+                                           LogCompanion* companion = nullptr);
   // Closes, where Close has not been called.
   ~Log();
   Log(const Log&) = delete;
@@ -58,8 +72,12 @@ class Log {
   Status Close();
 
   // In memory when it returns; see LogAppender.
-  Result<Appended> Append(const Entry& entry);
-  Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended);
+  Result<Appended> Append(const Entry& entry, WriterHook* hook = nullptr);
+  Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
+                           WriterHook* hook = nullptr);
+  // See LogAppender.
+  void SetHook(WriterHook* hook) { appender_->SetHook(hook); }
+  Status InSection(const std::function<Status(Lsn tail)>& section);
   // Returns when the log has reached `level` up to `end`; does the work itself where nobody is.
   Status WaitFor(Lsn end, Level level, uint64_t timeout_ns = kForeverNs);
 
@@ -86,6 +104,9 @@ class Log {
   Status Tick();
 
   const ControlState& identity() const { return attachment_->control; }
+  const FileInfo& lock_info() const { return attachment_->lock_info(); }
+  // The word behind End(Level::kMemory), for those who read it very often. Lives until Close.
+  const std::atomic<uint64_t>* visible_word() const { return &region()->ends.visible; }
 
  private:
   explicit Log(Env& env) : env_(env) {}
@@ -94,6 +115,7 @@ class Log {
   void NoteAppends(std::span<const Appended> appended);
 
   Env& env_;
+  LogCompanion* companion_ = nullptr;
   std::unique_ptr<LogAttachment> attachment_;
   std::unique_ptr<SegmentFiles> files_;
   std::unique_ptr<LogFlusher> flusher_;

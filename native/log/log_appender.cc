@@ -6,6 +6,7 @@
 
 #include "base/crc32c.h"
 #include "base/mutant.h"
+#include "log/pending_records.h"
 
 namespace ringleader {
 namespace {
@@ -37,6 +38,7 @@ LogAppender::LogAppender(Env& env, LogRegion& region, const SegmentFiles& files,
                          LogFlusher& flusher, LogKeeper& keeper, const Id128& group_id)
     : env_(env),
       region_(region),
+      files_(files),
       flusher_(flusher),
       keeper_(keeper),
       group_id_(group_id),
@@ -54,12 +56,25 @@ Status LogAppender::CheckEntry(const Entry& entry) const {
   return flusher_.Failure();
 }
 
+const WriterState& LogAppender::Current() const {
+  return region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+}
+
 // A writer died with the lock. Its state either counts already or never will: what is left to do
-// is the publication that it may not have come to.
+// is the part of the layer above and the publication, which it may not have come to.
 void LogAppender::Repair() {
   region_->writer.repairs.fetch_add(1, std::memory_order_acq_rel);
-  const uint32_t current = region_->writer.current.load(std::memory_order_acquire);
-  const WriterState& state = region_->writer.states[current & 1];
+  const WriterState& state = Current();
+  if (hook_ != nullptr) {
+    hook_->Mend();
+    const Lsn published(region_->ends.visible.load(std::memory_order_acquire));
+    const Status redone =
+        RL_MUTANT(kSkipRedo)
+            ? Status::Ok()
+            : VisitPending(region_, files_, published, Lsn(state.visible),
+                           [this](Lsn end, const Entry& entry) { return hook_->Redo(end, entry); });
+    if (!redone.ok()) return flusher_.Fail(redone.sys_errno());
+  }
   region_->ends.tail.store(state.tail, std::memory_order_release);  // W1
   region_->ends.visible.store(state.visible, std::memory_order_release);
 }
@@ -88,12 +103,15 @@ bool LogAppender::TryLockWriter() {
   return false;
 }
 
-void LogAppender::Publish(const WriterState& state) {
+void LogAppender::Flip(const WriterState& state) {
   WriterSection& writer = region_->writer;
   const uint32_t current = writer.current.load(std::memory_order_acquire) & 1;
   const uint32_t spare = RL_MUTANT(kUpdateStateInPlace) ? current : 1 - current;
   writer.states[spare] = state;
   writer.current.store(spare, std::memory_order_release);
+}
+
+void LogAppender::PublishEnds(const WriterState& state) {
   PublishedEnds& ends = region_->ends;
   // Relaxed: statistics, each true on its own.
   ends.records.store(state.records, std::memory_order_relaxed);
@@ -168,7 +186,8 @@ Lsn LogAppender::Place(WriterState& state, const Piece& piece) {
     WriterState early = state;
     early.tail = early.visible = lsn.value + record;
     early.prev_crc = header.header_crc;
-    Publish(early);
+    Flip(early);
+    PublishEnds(early);
   }
   region_.CopyIn(lsn, {reinterpret_cast<const uint8_t*>(&header), sizeof header});
   region_.CopyIn(lsn + kRecordHeaderBytes, piece.payload);
@@ -180,27 +199,50 @@ Lsn LogAppender::Place(WriterState& state, const Piece& piece) {
   return lsn;
 }
 
+// `first`: what the hook calls the first of these entries.
 size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const uint32_t> crcs,
-                              uint64_t now_us, std::span<Appended> appended) {
-  WriterState state =
-      region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+                              uint64_t now_us, std::span<Appended> appended, size_t first,
+                              WriterHook* hook) {
+  WriterState state = Current();
   const bool sampled = (state.transactions & kHoldSampleMask) == 0;
   const uint64_t began = sampled ? env_.clock.MonotonicNanos() : 0;
+  const uint64_t tail_before = state.tail;
+  Status status;
   size_t count = 0;
-  for (; count < entries.size(); ++count) {
-    const Entry& entry = entries[count];
+  for (; count < entries.size() && status.ok(); ++count) {
+    Entry entry = entries[count];
+    uint32_t crc = crcs[count];
+    if (hook != nullptr) {
+      const Admission admission = hook->Admit(first + count, Lsn(state.tail), entry);
+      if (admission == Admission::kStop) break;
+      appended[count] = Appended();
+      if (admission == Admission::kRefuse) continue;
+      if (admission == Admission::kAppendChanged) crc = PayloadCrc(entry.payload);
+    }
     if (entry.term.value != 0 && entry.term.value < state.term) break;
     Lsn end;
     if (RoomFor(state, entry.payload.size(), &end) != Room::kReady) break;
     const Piece piece{
-        entry.payload,    crcs[count], static_cast<uint8_t>(entry.type), 0, entry.operations,
+        entry.payload,    crc,   static_cast<uint8_t>(entry.type), 0, entry.operations,
         entry.term.value, now_us};
-    appended[count].lsn = Place(state, piece);
-    appended[count].end = Lsn(state.tail);
+    const Lsn lsn = Place(state, piece);
+    appended[count] = {lsn, Lsn(state.tail)};
     state.visible = state.tail;
     ++state.transactions;
+    if (hook != nullptr) {
+      if (RL_MUTANT(kInsertBeforeFlip)) status = hook->Insert(Lsn(state.tail), entry);
+      Flip(state);
+      if (!RL_MUTANT(kInsertBeforeFlip)) status = hook->Insert(Lsn(state.tail), entry);
+    }
   }
-  if (count > 0) Publish(state);
+  if (!status.ok()) {
+    flusher_.Fail(status.sys_errno());
+    return 0;
+  }
+  if (state.tail != tail_before) {
+    if (hook == nullptr) Flip(state);
+    PublishEnds(state);
+  }
   if (sampled && count == 1) {
     region_->writer.hold_samples.fetch_add(1, std::memory_order_acq_rel);
     region_->writer.hold_ns.fetch_add(env_.clock.MonotonicNanos() - began,
@@ -209,9 +251,10 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
   return count;
 }
 
-Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries,
-                                      std::span<Appended> appended) {
+Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
+                                      WriterHook* hook) {
   RL_CHECK(appended.size() >= entries.size());
+  if (hook == nullptr) hook = hook_;
   size_t done = 0;
   while (done < entries.size()) {
     std::array<uint32_t, kRunEntries> crcs;
@@ -228,7 +271,7 @@ Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries,
     const uint64_t now_us = env_.clock.WallMicros();
     if (run == 0 || !TryLockWriter()) return done;
     const size_t placed = AppendRun(entries.subspan(done, run), std::span(crcs).first(run), now_us,
-                                    appended.subspan(done, run));
+                                    appended.subspan(done, run), done, hook);
     env_.threads.Unlock(region_->writer.mutex);
     done += placed;
     if (placed < run) return done;
@@ -243,44 +286,45 @@ Status LogAppender::MakeRoom(Room room, Lsn end) {
   return written.WithFate(Fate::kNone);
 }
 
-Result<Appended> LogAppender::AppendSmall(const Entry& entry) {
+Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook) {
   const uint32_t crc = PayloadCrc(entry.payload);
   for (;;) {
     RL_RETURN_IF_ERROR(flusher_.Failure());
     Appended appended;
     const uint64_t now_us = env_.clock.WallMicros();
     RL_RETURN_IF_ERROR(LockWriter());
-    const size_t placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1});
-    const WriterState state =
-        region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
+    const size_t placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook);
+    const WriterState state = Current();
     env_.threads.Unlock(region_->writer.mutex);
     if (placed == 1) return appended;
+    RL_RETURN_IF_ERROR(flusher_.Failure());
     if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
     Lsn end;
     const Room room = RoomFor(state, entry.payload.size(), &end);
-    if (room != Room::kReady) RL_RETURN_IF_ERROR(MakeRoom(room, end));
+    if (room != Room::kReady) {
+      RL_RETURN_IF_ERROR(MakeRoom(room, end));
+    } else if (hook != nullptr) {
+      return Status(Code::kBusy, "the append has to wait");
+    }
   }
 }
 
-Result<Appended> LogAppender::AppendLarge(const Entry& entry) {
-  RL_RETURN_IF_ERROR(LockWriter());
-  WriterState state =
-      region_->writer.states[region_->writer.current.load(std::memory_order_acquire) & 1];
-  Status status;
-  if (entry.term.value != 0 && entry.term.value < state.term) status = TermWentBack();
+// All pieces lie next to each other: the lock is kept while the ring drains. Nothing is in the log
+// before the first piece is; a failure on the way leaves a run without an end, which never happened.
+Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook) {
+  WriterState state = Current();
+  if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
   Appended appended;
   const uint64_t now_us = env_.clock.WallMicros();
-  for (uint64_t at = 0; status.ok() && at < entry.payload.size();) {
+  for (uint64_t at = 0; at < entry.payload.size();) {
     const Bytes payload =
         entry.payload.subspan(at, std::min(max_payload_, entry.payload.size() - at));
     Lsn end;
     for (;;) {
       const Room room = RoomFor(state, payload.size(), &end);
       if (room == Room::kReady) break;
-      status = MakeRoom(room, end);
-      if (!status.ok()) break;
+      RL_RETURN_IF_ERROR(MakeRoom(room, end));
     }
-    if (!status.ok()) break;
     const bool last = at + payload.size() == entry.payload.size();
     const uint8_t flags =
         static_cast<uint8_t>((at > 0 ? kRecordContinues : 0) | (last ? 0 : kRecordMore));
@@ -295,18 +339,48 @@ Result<Appended> LogAppender::AppendLarge(const Entry& entry) {
     }
     // The pieces so far go to the disk; readers see them with the last one. If there never is a
     // last one, the next record drops them.
-    Publish(state);
+    Flip(state);
+    if (last && hook != nullptr) {
+      const Status inserted = hook->Insert(Lsn(state.tail), entry);
+      if (!inserted.ok()) {
+        flusher_.Fail(inserted.sys_errno());
+        return inserted.WithFate(Fate::kUnknown);
+      }
+    }
+    PublishEnds(state);
     at += payload.size();
   }
   appended.end = Lsn(state.tail);
-  env_.threads.Unlock(region_->writer.mutex);
-  if (!status.ok()) return status;
   return appended;
 }
 
-Result<Appended> LogAppender::Append(const Entry& entry) {
+Result<Appended> LogAppender::AppendLarge(const Entry& entry, WriterHook* hook) {
+  RL_RETURN_IF_ERROR(LockWriter());
+  Entry admitted = entry;
+  const Admission admission =
+      hook == nullptr ? Admission::kAppend
+                      : hook->Admit(0, Lsn(Current().tail), admitted);
+  Result<Appended> appended = Appended();
+  if (admission == Admission::kAppend || admission == Admission::kAppendChanged) {
+    appended = AppendPieces(admitted, hook);
+  }
+  if (admission == Admission::kStop) appended = Status(Code::kBusy, "the append has to wait");
+  env_.threads.Unlock(region_->writer.mutex);
+  return appended;
+}
+
+Result<Appended> LogAppender::Append(const Entry& entry, WriterHook* hook) {
   RL_RETURN_IF_ERROR(CheckEntry(entry));
-  return entry.payload.size() <= max_payload_ ? AppendSmall(entry) : AppendLarge(entry);
+  if (hook == nullptr) hook = hook_;
+  return entry.payload.size() <= max_payload_ ? AppendSmall(entry, hook)
+                                              : AppendLarge(entry, hook);
+}
+
+Status LogAppender::InSection(const std::function<Status(Lsn tail)>& section) {
+  RL_RETURN_IF_ERROR(LockWriter());
+  const Status status = section(Lsn(Current().tail));
+  env_.threads.Unlock(region_->writer.mutex);
+  return status;
 }
 
 }  // namespace ringleader

@@ -166,17 +166,19 @@ Result<std::unique_ptr<LogAttachment>> LogAttachment::Open(Env& env, const std::
       return Status(Code::kFailed, "the environment failed; all processes must close it", failed);
     }
   }
-  // Shared before the open byte is free: nobody can find the environment unattached in between.
-  RL_RETURN_IF_ERROR(self->lock_->Lock(kAttachedByte, false));
-  RL_RETURN_IF_ERROR(self->lock_->Unlock(kOpenByte));
   return self;
 }
 
-Status LogAttachment::Close(const std::function<Status()>& last) {
+// Shared before the open byte is free: nobody can find the environment unattached in between.
+Status LogAttachment::Settle() {
+  RL_RETURN_IF_ERROR(lock_->Lock(kAttachedByte, false));
+  return lock_->Unlock(kOpenByte);
+}
+
+Status LogAttachment::Close(const std::function<Status(bool last)>& closing) {
   RL_RETURN_IF_ERROR(lock_->Lock(kOpenByte, true));
   const Status alone = lock_->TryLock(kAttachedByte, true);
-  Status status;
-  if (alone.ok()) status = last();
+  Status status = closing(alone.ok());
   region.reset();
   if (alone.ok() && status.ok()) status = LogRegion::Remove(env_, directory_, Expected());
   lock_.reset();

@@ -43,10 +43,15 @@ Status CheckLogOptions(const LogOptions& options);
 
 class LogAttachment {
  public:
+  // Until Settle, nobody else can open or close.
   static Result<std::unique_ptr<LogAttachment>> Open(Env& env, const std::string& directory,
                                                      const LogOptions& options);
-  // Calls `last` where nobody else is attached, then removes the region; detaches in any case.
-  Status Close(const std::function<Status()>& last);
+  Status Settle();
+  bool alone() const { return recovered.has_value(); }  // as it was at opening
+  const FileInfo& lock_info() const { return lock_info_; }
+  // Calls `closing`, telling whether nobody else is attached; then it removes the region. Detaches in
+  // any case.
+  Status Close(const std::function<Status(bool last)>& closing);
 
   ControlState control;  // as it was at opening; identities do not change
   std::optional<ControlFile> control_file;

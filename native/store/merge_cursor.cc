@@ -227,7 +227,7 @@ Result<std::unique_ptr<MergeCursor>> MergeCursor::Open(View& view, const WriteSe
   for (auto at = list.rbegin(); at != list.rend(); ++at) {
     input.generations.push_back(&(*at)->generation);
   }
-  input.at = view.newest_version();
+  input.at = view.lsn();
   input.base = &view.base();
   return Open(input);
 }

@@ -33,7 +33,7 @@ inline constexpr uint64_t kMaxValueBytes = uint64_t{1} << 30;
 
 // One version of a row as a reader meets it.
 struct Row {
-  Lsn version;  // of the transaction that wrote it
+  Lsn version;  // where the transaction that wrote it ends in the log
   Bytes value;
 };
 

@@ -75,16 +75,15 @@ struct alignas(64) FoldWords {
   std::atomic<uint64_t> freeze;  // request: freeze the active generation if it began below this LSN
   std::atomic<uint64_t> want_bytes;  // request: the next generation has to hold this much
   std::atomic<uint64_t> held_up;     // commits that had to wait for room
+  std::atomic<uint64_t> max_frozen;  // set at creation
+  std::atomic<int32_t> failed;       // errno of the last fold, 0 = it went well
 };
 
-// First come, first served. Tickets are drawn from `next`; `serving` is the one whose turn it is,
-// and equals `next` where nobody has a reservation.
+// First come, first served (reservation.h).
 struct alignas(64) ReservationWords {
-  std::atomic<uint64_t> next;
-  std::atomic<uint64_t> serving;
-  std::atomic<uint64_t> claimed;      // the ticket whose owner has noticed that it is its turn
-  std::atomic<uint64_t> deadline_ns;  // when its turn ends by itself
-  std::atomic<uint64_t> drawn;        // statistics
+  std::atomic<uint64_t> next;         // tickets drawn
+  std::atomic<uint64_t> serving;      // tickets that are done with; equal to `next`: nobody's turn
+  std::atomic<uint64_t> deadline_ns;  // when the turn under way ends by itself
 };
 
 // Wakes whoever waits for room, a turn, or work to fold.

@@ -63,11 +63,10 @@ void View::Release() {
 Result<std::optional<Row>> View::Get(Bytes row_key) {
   RL_DCHECK(held());
   const uint64_t hash = HashRowKey(row_key);
-  const Lsn at = newest_version();
   const auto& list = set_->list;
   for (auto place = list.rbegin(); place != list.rend(); ++place) {
     Row row;
-    switch ((*place)->generation.Find(row_key, hash, at, &row)) {
+    switch ((*place)->generation.Find(row_key, hash, lsn_, &row)) {
       case Found::kNothing:
         continue;
       case Found::kValue:

@@ -35,9 +35,6 @@ class View {
 
   bool held() const { return set_ != nullptr; }
   Lsn lsn() const { return lsn_; }  // every transaction that ends at or below is seen, no other
-  // Upper bound of the versions that are seen. A version is where its transaction starts, and that
-  // is where the one before ends; no transaction starts at 0, where an empty log ends.
-  Lsn newest_version() const { return lsn_.value == 0 ? lsn_ : Lsn(lsn_.value - 1); }
   uint64_t history() const { return history_; }  // roll-backs before the view was taken
 
   // nullopt where there is no such row. The view must be held.
