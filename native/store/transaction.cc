@@ -11,6 +11,12 @@ Result<std::unique_ptr<Transaction>> Transaction::Begin(Store& store, Isolation 
                                                         uint64_t ticket) {
   std::unique_ptr<View> view = store.NewView();
   RL_RETURN_IF_ERROR(view->Renew());
+  return BeginOn(std::move(view), isolation, ticket);
+}
+
+std::unique_ptr<Transaction> Transaction::BeginOn(std::unique_ptr<View> view, Isolation isolation,
+                                                  uint64_t ticket) {
+  RL_DCHECK(view->held());
   return std::unique_ptr<Transaction>(new Transaction(std::move(view), isolation, ticket));
 }
 
@@ -46,15 +52,18 @@ Commit Transaction::PrepareCommit() {
   commit.payload = payload_;
   commit.snapshot = view_->lsn();
   commit.history = view_->history();
-  if (isolation_ == Isolation::kSerializable) {
-    commit.reads = &reads_;
-  } else {
-    commit.first_committer_wins = true;
-  }
+  // Whoever has read nothing rests on nothing, and commits however long it took.
+  if (!reads_.empty()) commit.reads = &reads_;
+  commit.first_committer_wins = isolation_ == Isolation::kSnapshot;
   commit.ticket = ticket_;
   return commit;
 }
 
 void Transaction::Release() { view_->Release(); }
+
+std::unique_ptr<View> Transaction::TakeView() {
+  Release();
+  return std::move(view_);
+}
 
 }  // namespace ringleader

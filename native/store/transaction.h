@@ -32,6 +32,9 @@ class Transaction {
   // Takes its view. `ticket`: of a reservation, 0 = none.
   static Result<std::unique_ptr<Transaction>> Begin(Store& store, Isolation isolation,
                                                     uint64_t ticket);
+  // On a view that is held and has just been renewed.
+  static std::unique_ptr<Transaction> BeginOn(std::unique_ptr<View> view, Isolation isolation,
+                                              uint64_t ticket);
 
   Lsn snapshot() const { return view_->lsn(); }
 
@@ -52,6 +55,8 @@ class Transaction {
   Commit PrepareCommit();
   // Lets go of the view; what Prepare gave out stays valid.
   void Release();
+  // The same; the view, which keeps its reader place, can be used for another transaction.
+  std::unique_ptr<View> TakeView();
 
  private:
   Transaction(std::unique_ptr<View> view, Isolation isolation, uint64_t ticket);
