@@ -73,7 +73,7 @@ Generation::Generation(MutableBytes memory) : memory_(memory.data()), sequence_(
 }
 
 uint64_t Generation::InsertBytes(size_t row_key_bytes, uint64_t value_bytes) {
-  return kMaxTowerBytes + NodeBytes(row_key_bytes) + VersionBytes(value_bytes);
+  return kMaxTowerAndPaddingBytes + NodeBytes(row_key_bytes) + VersionBytes(value_bytes);
 }
 
 uint64_t Generation::BytesFor(uint64_t insert_bytes) {
@@ -130,9 +130,7 @@ Generation::Search Generation::FindPlace(Bytes row_key, Place* place) const {
   uint32_t above = 0;  // known not to lie below the row key
   for (uint32_t level = kMaxHeight; level-- > 0;) {
     uint32_t next = Link(at, level).load(std::memory_order_acquire);
-    // The step after this comparison leads to one of two nodes: this is one, the other is known
-    // only when `next` has been fetched.
-    if (level > 0) Prefetch(Link(at, level - 1).load(std::memory_order_acquire));
+    PrefetchBelow(at, level);
     while (next != 0 && next != above) {
       const Node* node = NodeAt(next);
       if (node == nullptr || --steps == 0) return Search::kDamaged;
@@ -146,7 +144,7 @@ Generation::Search Generation::FindPlace(Bytes row_key, Place* place) const {
       if (order >= 0) break;
       at = next;
       next = Link(at, level).load(std::memory_order_acquire);
-      if (level > 0) Prefetch(Link(at, level - 1).load(std::memory_order_acquire));
+      PrefetchBelow(at, level);
     }
     above = next;
     place->below[level] = at;
@@ -228,15 +226,30 @@ Status Generation::Insert(Lsn lsn, Bytes row_key, uint64_t hash, bool removes, B
   return LinkIntoBucket(place.found, hash) ? Status::Ok() : Damaged("a bucket");
 }
 
-// Units are taken before anything is written there, so a writer that dies leaves a hole and nothing
-// that is in use is ever handed out again. 0 where there is no room.
-uint32_t Generation::Allocate(uint64_t bytes) {
-  const uint64_t units = bytes / kUnitBytes;
+// 0 where what is written there cannot be.
+uint32_t Generation::FirstFree() const {
   // Relaxed: only the holder of the writer lock stores it.
-  const uint32_t at = header().used.load(std::memory_order_relaxed);
-  if (at < head_ + kNodeUnits || at > end_ || units > end_ - at) return 0;
-  header().used.store(at + static_cast<uint32_t>(units), std::memory_order_release);
-  return at;
+  const uint32_t free = header().used.load(std::memory_order_relaxed);
+  return free < head_ + kNodeUnits || free > end_ ? 0 : free;
+}
+
+// Before anything is written there, so that a writer that dies leaves a hole and nothing that is in
+// use is ever handed out again.
+bool Generation::Take(uint32_t free, uint64_t bytes) {
+  if (free == 0 || bytes / kUnitBytes > end_ - free) return false;
+  header().used.store(static_cast<uint32_t>(free + bytes / kUnitBytes), std::memory_order_release);
+  return true;
+}
+
+// Not one locked operation: it would wait for all the stores before it to reach the cache.
+void Generation::CountInsert(bool node) {
+  Header& counts = header();
+  // Relaxed: only the holder of the writer lock stores them, and they are statistics.
+  const uint64_t versions = counts.versions.load(std::memory_order_relaxed);
+  counts.versions.store(versions + 1, std::memory_order_relaxed);
+  if (!node) return;
+  const uint64_t nodes = counts.nodes.load(std::memory_order_relaxed);
+  counts.nodes.store(nodes + 1, std::memory_order_relaxed);
 }
 
 Status Generation::AddVersion(uint32_t node, uint64_t lsn_and_kind, Bytes value) {
@@ -246,24 +259,26 @@ Status Generation::AddVersion(uint32_t node, uint64_t lsn_and_kind, Bytes value)
   const Version* before = VersionAt(older);
   if (before == nullptr) return Damaged("a version");
   if (before->lsn_and_kind >> 1 > lsn_and_kind >> 1) return Damaged("versions out of order");
-  const uint32_t offset = Allocate(VersionBytes(value.size()));
-  if (offset == 0) return Damaged("no room for a version");
-  if (offset <= older) return Damaged("a version behind the last one");
+  const uint32_t offset = FirstFree();
+  if (offset <= older) return Damaged("a version behind the first free byte");
+  if (!Take(offset, VersionBytes(value.size()))) return Damaged("no room for a version");
   if (RL_MUTANT(kPublishBeforeVersion)) newest.store(offset, std::memory_order_release);
   WriteVersion(memory_ + offset * kUnitBytes, lsn_and_kind, older, value);
   newest.store(offset, std::memory_order_release);
-  header().versions.fetch_add(1, std::memory_order_acq_rel);
+  CountInsert(false);
   return Status::Ok();
 }
 
 Status Generation::AddNode(Bytes row_key, uint64_t hash, uint64_t lsn_and_kind, Bytes value,
                            const Place& place) {
   const uint32_t height = HeightOf(hash);
-  const uint64_t tower = TowerBytes(height);
   const uint64_t node_bytes = NodeBytes(row_key.size());
-  const uint32_t start = Allocate(tower + node_bytes + VersionBytes(value.size()));
-  if (start == 0) return Damaged("no room for a node");
-  const auto offset = static_cast<uint32_t>(start + tower / kUnitBytes);
+  const uint32_t free = FirstFree();
+  const uint64_t front = TowerBytes(height) + PaddingBytes(free * kUnitBytes, TowerBytes(height));
+  if (!Take(free, front + node_bytes + VersionBytes(value.size()))) {
+    return Damaged("no room for a node");
+  }
+  const auto offset = static_cast<uint32_t>(free + front / kUnitBytes);
   const auto version = static_cast<uint32_t>(offset + node_bytes / kUnitBytes);
   std::atomic<uint32_t>& bucket = Bucket(hash);
   // Relaxed until it is published.
@@ -288,8 +303,7 @@ Status Generation::AddNode(Bytes row_key, uint64_t hash, uint64_t lsn_and_kind, 
   for (uint32_t level = 1; level < height; ++level) {
     Link(place.below[level], level).store(offset, std::memory_order_release);
   }
-  header().nodes.fetch_add(1, std::memory_order_acq_rel);
-  header().versions.fetch_add(1, std::memory_order_acq_rel);
+  CountInsert(true);
   return Status::Ok();
 }
 

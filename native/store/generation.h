@@ -133,13 +133,16 @@ class Generation {
   Bytes RowKey(uint32_t node) const;
   Bytes ValueOf(const Version& version) const;
   void Prefetch(uint32_t offset) const;
+  void PrefetchBelow(uint32_t node, uint32_t level) const;
 
   bool FindInBucket(Bytes row_key, uint64_t hash, uint32_t* node) const;
   Search FindPlace(Bytes row_key, Place* place) const;
   bool FindLast(uint32_t* node) const;
   Found ReadVersion(uint32_t node, uint64_t at, Row* row) const;
 
-  uint32_t Allocate(uint64_t bytes);
+  uint32_t FirstFree() const;
+  bool Take(uint32_t free, uint64_t bytes);
+  void CountInsert(bool node);
   Status AddVersion(uint32_t node, uint64_t lsn_and_kind, Bytes value);
   Status AddNode(Bytes row_key, uint64_t hash, uint64_t lsn_and_kind, Bytes value,
                  const Place& place);

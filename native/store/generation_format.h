@@ -3,8 +3,8 @@
 //
 //   header | buckets: u32 each | head node | nodes and versions, in the order of their insertion
 //
-//   node:     links above the bottom, highest first | Node | rest of the row key, padded to 8
-//   version:  Version | value, padded to 8
+//   node:     padding | links above the bottom, highest first | Node | rest of the row key, padded
+//   to 8 version:  Version | value, padded to 8
 //
 // Whatever is allocated lies behind everything allocated before. A chain of versions, and the nodes
 // of a bucket, are linked from newer to older: their offsets only fall, so no damage can make a
@@ -24,11 +24,14 @@ inline constexpr uint64_t kMagic = 0x314e4547474c5221;  // "!RLGGEN1"
 inline constexpr uint32_t kVersion = 1;
 inline constexpr uint64_t kUnitBytes = 8;
 inline constexpr uint64_t kBytesPerBucket = 128;
-// One node in four reaches the next level. 2^24 nodes have four on the highest of twelve levels,
-// and more of them walk a little further up there.
-inline constexpr uint32_t kMaxHeight = 12;
-inline constexpr uint64_t kMaxTowerBytes = 48;  // of links above the bottom, padded
+// Every second node reaches the next level up to the sixth, then one in four. On the lower levels
+// every step is a cache miss, and halves take the fewest of them when both nodes that a comparison
+// can lead to are fetched at once; above, short towers count for more.
+inline constexpr uint32_t kHalvingLevels = 6;
+inline constexpr uint32_t kMaxHeight = 15;
+inline constexpr uint64_t kMaxTowerBytes = 56;  // of links above the bottom, padded
 static_assert((kMaxHeight - 1) * sizeof(uint32_t) <= kMaxTowerBytes);
+inline constexpr uint64_t kCacheLineBytes = 64;
 
 // Up to `crc` written once, then never again.
 struct Header {
@@ -89,9 +92,23 @@ constexpr uint64_t TowerBytes(uint32_t height) { return RoundUp((height - 1) * s
 
 // From the hash, so that it is the same however often a row is inserted.
 inline uint32_t HeightOf(uint64_t hash) {
-  const uint64_t highest = uint64_t{1} << (2 * (kMaxHeight - 1));
-  return 1 + static_cast<uint32_t>(std::countr_zero(hash | highest)) / 2;
+  constexpr uint32_t kHalvings = kHalvingLevels - 1;
+  constexpr uint32_t kMostZeros = kHalvings + 2 * (kMaxHeight - kHalvingLevels);
+  const auto zeros = static_cast<uint32_t>(std::countr_zero(hash | uint64_t{1} << kMostZeros));
+  return zeros < kHalvings ? 1 + zeros : kHalvingLevels + (zeros - kHalvings) / 2;
 }
+
+// Left free in front of a tower so that it and its node lie in one cache line, which is all that a
+// search looks at. High towers, one in 32, are not worth it.
+constexpr uint64_t PaddingBytes(uint64_t at, uint64_t tower_bytes) {
+  constexpr uint64_t kMostTower = 16;
+  if (tower_bytes > kMostTower) return 0;
+  const uint64_t left = kCacheLineBytes - at % kCacheLineBytes;
+  return tower_bytes + sizeof(Node) > left ? left : 0;
+}
+
+// Most that tower and padding take together.
+inline constexpr uint64_t kMaxTowerAndPaddingBytes = 56;
 
 // Where things begin in a generation of `bytes`.
 struct Places {

@@ -109,4 +109,11 @@ inline void Generation::Prefetch(uint32_t offset) const {
   __builtin_prefetch(memory_ + offset * generation_format::kUnitBytes);
 }
 
+// Where a search can go from a node on this level: one of these, or the next on the level itself,
+// and which of them is known only when that one has been fetched.
+inline void Generation::PrefetchBelow(uint32_t node, uint32_t level) const {
+  if (level > 0) Prefetch(Link(node, level - 1).load(std::memory_order_acquire));
+  if (level > 1) Prefetch(Link(node, level - 2).load(std::memory_order_acquire));
+}
+
 }  // namespace ringleader
