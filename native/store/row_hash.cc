@@ -32,7 +32,8 @@ uint64_t HashRowKey(Bytes row_key) {
   const uint8_t* at = row_key.data();
   size_t left = row_key.size();
   uint64_t state = kSecret[0] ^ row_key.size();
-  uint64_t other = state;
+  // Not the state: equal ones would cancel out, and a zero swallows what it is folded with.
+  uint64_t other = kSecret[2];
   for (; left > 32; at += 32, left -= 32) {
     state = Fold(LoadLe<uint64_t>(at) ^ kSecret[1], LoadLe<uint64_t>(at + 8) ^ state);
     other = Fold(LoadLe<uint64_t>(at + 16) ^ kSecret[2], LoadLe<uint64_t>(at + 24) ^ other);
