@@ -19,6 +19,9 @@ export type ErrorCode =
   | 'RL_FOREIGN_HOST'
   | 'RL_UNSUPPORTED'
   | 'RL_TRIMMED'
+  | 'RL_CONFLICT'
+  | 'RL_TRANSACTION_ENDED'
+  | 'RL_DROPPED'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -52,6 +55,9 @@ const retries: Record<ErrorCode, Retry> = {
   RL_FOREIGN_HOST: 'same',
   RL_UNSUPPORTED: 'no',
   RL_TRIMMED: 'no',
+  RL_CONFLICT: 'same',
+  RL_TRANSACTION_ENDED: 'no',
+  RL_DROPPED: 'no',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',
 }

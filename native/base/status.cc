@@ -85,6 +85,12 @@ std::string_view CodeName(Code code) {
       return "RL_UNSUPPORTED";
     case Code::kTrimmed:
       return "RL_TRIMMED";
+    case Code::kConflict:
+      return "RL_CONFLICT";
+    case Code::kTransactionEnded:
+      return "RL_TRANSACTION_ENDED";
+    case Code::kDropped:
+      return "RL_DROPPED";
   }
   return "RL_UNKNOWN";
 }

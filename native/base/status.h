@@ -17,23 +17,26 @@ namespace ringleader {
 
 enum class Code : uint8_t {
   kOk = 0,
-  kInvalidArgument,  // RL_INVALID_ARGUMENT: the caller's value is of the wrong kind or range
-  kTooLarge,         // RL_TOO_LARGE: over a documented limit
-  kNotFound,         // RL_NOT_FOUND: no such file, name or position
-  kExists,           // RL_EXISTS: it is already there
-  kPermission,       // RL_PERMISSION: the operating system refused access
-  kNotADirectory,    // RL_NOT_A_DIRECTORY: the path names something else
-  kCorruption,       // RL_CORRUPTION: stored bytes fail their checks
-  kNewerFormat,      // RL_NEWER_FORMAT: written by a later version of this library
-  kNoSpace,          // RL_NO_SPACE: the disk or a quota is full; writes resume when space returns
-  kIo,               // RL_IO: a device error
-  kFailed,           // RL_FAILED: a flush failed earlier; final until the environment is reopened
-  kClosed,           // RL_CLOSED: used after close
-  kBusy,             // RL_BUSY: held by somebody else; try again
-  kTimeout,          // RL_TIMEOUT: not reached within the time allowed
-  kForeignHost,      // RL_FOREIGN_HOST: in use by processes that share no memory with this one
-  kUnsupported,      // RL_UNSUPPORTED: not possible on this system
-  kTrimmed,          // RL_TRIMMED: the log no longer holds this position
+  kInvalidArgument,   // RL_INVALID_ARGUMENT: the caller's value is of the wrong kind or range
+  kTooLarge,          // RL_TOO_LARGE: over a documented limit
+  kNotFound,          // RL_NOT_FOUND: no such file, name or position
+  kExists,            // RL_EXISTS: it is already there
+  kPermission,        // RL_PERMISSION: the operating system refused access
+  kNotADirectory,     // RL_NOT_A_DIRECTORY: the path names something else
+  kCorruption,        // RL_CORRUPTION: stored bytes fail their checks
+  kNewerFormat,       // RL_NEWER_FORMAT: written by a later version of this library
+  kNoSpace,           // RL_NO_SPACE: the disk or a quota is full; writes resume when space returns
+  kIo,                // RL_IO: a device error
+  kFailed,            // RL_FAILED: a flush failed earlier; final until the environment is reopened
+  kClosed,            // RL_CLOSED: used after close
+  kBusy,              // RL_BUSY: held by somebody else; try again
+  kTimeout,           // RL_TIMEOUT: not reached within the time allowed
+  kForeignHost,       // RL_FOREIGN_HOST: in use by processes that share no memory with this one
+  kUnsupported,       // RL_UNSUPPORTED: not possible on this system
+  kTrimmed,           // RL_TRIMMED: the log no longer holds this position
+  kConflict,          // RL_CONFLICT: what a transaction had read has been changed by another one
+  kTransactionEnded,  // RL_TRANSACTION_ENDED: a transaction used after it has ended
+  kDropped,           // RL_DROPPED: the database has been dropped
 };
 
 // What became of the request that failed.

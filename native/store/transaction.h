@@ -37,6 +37,8 @@ class Transaction {
                                               uint64_t ticket);
 
   Lsn snapshot() const { return view_->lsn(); }
+  // What it reads from, for what need not be recorded.
+  View& view() { return *view_; }
 
   // Own writes first; what comes from the view is recorded. Valid until the next call.
   Result<std::optional<Row>> Get(Bytes row_key);

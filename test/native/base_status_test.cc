@@ -15,7 +15,7 @@
 namespace ringleader {
 namespace {
 
-constexpr Code kLastCode = Code::kTrimmed;
+constexpr Code kLastCode = Code::kDropped;
 
 Status FailsOn(bool fail) { return fail ? Status(Code::kBusy, "held") : Status::Ok(); }
 
