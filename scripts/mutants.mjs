@@ -30,6 +30,14 @@ const mutants = [
     name: 'IgnoreRetention',
     tests: ['log.segments_are_recycled_when_their_consumers_have_passed'],
   },
+  {
+    name: 'SkipTombstone',
+    tests: ['store_generation.what_is_inserted_is_found_at_every_snapshot'],
+  },
+  {
+    name: 'PublishBeforeVersion',
+    tests: ['store_generation_crash.any_instruction_may_be_the_last'],
+  },
 ]
 
 // kNone and kCount are not bugs.
