@@ -55,6 +55,10 @@ const char* MutantName(Mutant mutant) {
       return "IgnoreRanges";
     case Mutant::kReadBaseBeforeGenerations:
       return "ReadBaseBeforeGenerations";
+    case Mutant::kAppliedOutsideBatch:
+      return "AppliedOutsideBatch";
+    case Mutant::kSkipRowChecksum:
+      return "SkipRowChecksum";
     case Mutant::kCount:
       break;
   }

@@ -30,6 +30,8 @@ enum class Mutant : uint8_t {
   kFoldBeforeFlush,        // the fold does not wait until the log is flushed
   kIgnoreRanges,           // ranges that a transaction has read are not recorded
   kReadBaseBeforeGenerations,  // a view takes the base's snapshot before the generations
+  kAppliedOutsideBatch,    // the base tree's applied LSN is written in a transaction of its own
+  kSkipRowChecksum,        // checksums of rows in the base tree are not compared
   kCount,
 };
 

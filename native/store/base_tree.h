@@ -1,25 +1,34 @@
 // The base tree: an LMDB environment in `base/` that holds every row as of the applied LSN.
 //
-// Rows arrive in sorted batches, each one LMDB transaction that is fully synced when its Commit
-// returns, with the applied LSN in the same transaction. So the base is whole after any death and
-// any power loss, and says itself from where on the log has to be replayed.
-//
-//   row       row key -> value | version u64 | masked CRC-32C of row key, value and version u32
-//   notes     prefix 0xffffffff -> format, environment id, applied LSN, rows per database, databases
-//             that are being dropped
+// Rows arrive in batches, each one LMDB transaction that is fully synced when its Commit returns,
+// with the applied LSN in the same transaction. So the base is whole after any death and any power
+// loss, and says itself from where on the log has to be replayed. What rows and notes look like is
+// in base_rows.h.
 //
 // LMDB 0.9.29 as the npm package `lmdb` ships it, unchanged: MDB_NOTLS | MDB_NORDAHEAD, never
 // MDB_WRITEMAP or MDB_NOSYNC; a map of 1 TiB of address space, so that it never has to be resized;
-// MDB_MAXKEYSIZE=0 for row keys of 1,982 bytes. LMDB destroys its mutexes when the last process
-// closes, racing with one that opens: a file lock of our own is held around both.
+// MDB_MAXKEYSIZE=0 for row keys of 1,982 bytes. LMDB writes, keeps the pages of open snapshots and
+// shares the file between processes; reading is done here, through a map of our own, because LMDB
+// trusts its pages (base_page.h). LMDB destroys its mutexes when the last process closes, racing
+// with one that opens: the file lock `base/open.lock` is held around both. Whoever opens alone
+// begins with a fresh table of readers.
 //
-// What comes out of the file is not trusted: a value has to lie inside the file and its checksum to
-// fit, and a file shorter than its own meta page claims is refused at opening, because reading it
-// would end in SIGBUS. LMDB itself keeps no page checksums; Verify reads everything.
-// Threads: one object per process and environment. Snapshots and cursors: one thread at a time each,
-// any number at once. Batch: one at a time over all processes (LMDB's own lock sees to it).
+// What comes out of the file is not trusted: every page is checked before it is followed, a value
+// has to lie inside the file, its checksum has to fit, and that a row is missing has to be proved.
+// Opening checks both meta pages, the stamp and the lists of free pages; a batch checks the pages
+// that it is about to let LMDB change. Not found out by that, LMDB having no page checksums:
+//   - a page that an earlier transaction wrote in the same place for the same range of keys (the
+//     disk lost a later write): Verify finds it where the old page's links do not add up;
+//   - damage to the pages of a neighbour that LMDB merges with a page two removals away in the same
+//     batch, or to the lists of free pages after opening: LMDB may end the process with an
+//     assertion;
+//   - a device error while a page is read through the map ends the process with SIGBUS.
+// Threads: one object per process and environment, checked. Snapshots and cursors: one thread at a
+// time each, any number at once. Batch: one at a time over all processes (LMDB's own lock sees to
+// it), begun, used and ended by one thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,11 +41,13 @@
 #include "base/types.h"
 #include "env/env.h"
 #include "log/log_format.h"
+#include "store/base_page.h"
+#include "store/base_rows.h"
+#include "store/base_walk.h"
 #include "store/row.h"
 
 struct MDB_env;
 struct MDB_txn;
-struct MDB_cursor;
 
 namespace ringleader {
 
@@ -59,15 +70,17 @@ struct BaseStat {
 
 class BaseTree {
  public:
-  // Opens or makes it. kCorruption where the file fails its checks or belongs to another
-  // environment, kNewerFormat where a later version wrote it.
+  // Opens or makes `directory`/base. kCorruption where the file fails its checks or belongs to
+  // another environment, kNewerFormat where a later version wrote it, kBusy where this process has
+  // it open.
   static Result<std::unique_ptr<BaseTree>> Open(Env& env, const std::string& directory,
                                                 const BaseOptions& options);
   ~BaseTree();
   BaseTree(const BaseTree&) = delete;
   BaseTree& operator=(const BaseTree&) = delete;
 
-  // A consistent view. Bytes that it hands out are valid until it is renewed, released or destroyed.
+  // A consistent view. Bytes that it hands out are valid until it is renewed, released or
+  // destroyed.
   class Snapshot {
    public:
     ~Snapshot();
@@ -76,7 +89,7 @@ class BaseTree {
     void Release();
     Status Renew();
     bool held() const { return held_; }
-    Lsn applied() const { return applied_; }  // as of the last Renew
+    Lsn applied() const { return view_.stamp.applied; }  // as of the last Renew
 
     // kCorruption where the stored row fails its checks.
     Result<std::optional<Row>> Get(Bytes row_key);
@@ -90,9 +103,7 @@ class BaseTree {
     BaseTree& tree_;
     MDB_txn* txn_;
     bool held_ = false;
-    Lsn applied_;
-    uint64_t file_bytes_ = 0;  // what the view may refer to ends here
-    friend class Cursor;
+    BaseView view_;
   };
 
   // A new snapshot, held. kBusy where all reader places are taken ("too many readers").
@@ -115,10 +126,12 @@ class BaseTree {
     const Row& row() const { return row_; }
 
    private:
-    Cursor(Snapshot& snapshot, MDB_cursor* cursor) : snapshot_(snapshot), cursor_(cursor) {}
+    explicit Cursor(const BaseView& view)
+        : view_(view), walk_(view_.pages, view_.meta.rows, BaseKeys::kRows) {}
+    Status Take(Step step);
 
-    Snapshot& snapshot_;
-    MDB_cursor* cursor_;
+    const BaseView view_;
+    BaseWalk walk_;
     bool valid_ = false;
     Bytes row_key_;
     Row row_;
@@ -129,7 +142,6 @@ class BaseTree {
   class Batch {
    public:
     ~Batch();
-    // `append`: the row key is above every row in the tree (bulk load).
     Status Put(Bytes row_key, Lsn version, Bytes value);
     Status Remove(Bytes row_key);
     // Removes up to `limit` rows of a database; returns how many are left to do: 0 = all are gone.
@@ -139,7 +151,9 @@ class BaseTree {
     Result<std::vector<DatabaseId>> Dropped();
     Status AddDropped(DatabaseId database);
     Status RemoveDropped(DatabaseId database);
-    // Fully synced when it returns. kNoSpace, kIo: nothing of it happened, the base is as before.
+    // Fully synced when it returns, the last call on a batch. kNoSpace, kIo: nothing of it
+    // happened, the base is as before. kFailed: it may come back after a power loss; the base has
+    // to be opened again.
     Status Commit();
 
    private:
@@ -155,19 +169,36 @@ class BaseTree {
   // `sink` is called with consecutive pieces; an error from it ends the copy with that error.
   // Returns the applied LSN of the copy.
   Result<Lsn> Copy(const std::function<Status(Bytes piece)>& sink);
-  // Walks every page and row: order, checksums, counts, prefixes. Returns the number of rows.
+  // Walks every page and row of the newest state: order, checksums, counts, prefixes, and that
+  // every page of the file is in use exactly once or free exactly once. Returns the number of rows.
   Result<uint64_t> Verify();
   // Frees the reader places of processes that have died.
   Status CheckReaders();
   Result<BaseStat> Stat();
 
  private:
-  explicit BaseTree(Env& env) : env_(env) {}
+  BaseTree(Env& env, std::string directory);
+
+  Status OpenLocked(const BaseOptions& options, bool alone);
+  Status OpenLmdb(uint32_t max_readers);
+  Status CheckWhole(const BaseOptions& options);
+  // The state that transaction `number` left; it must be protected by a read or the write lock.
+  Status LoadView(uint64_t number, BaseView* view);
+  Result<std::unique_ptr<Snapshot>> BeginSnapshot();
+  // What a commit that LMDB has refused means.
+  Status FailedCommit(int code);
 
   Env& env_;
+  const std::string directory_;  // with base/
+  const uint32_t process_;
+  std::unique_ptr<File> lock_;
+  bool registered_ = false;
+  FileInfo identity_;
   MDB_env* mdb_ = nullptr;
-  unsigned dbi_ = 0;
-  std::string directory_;
+  const uint8_t* map_ = nullptr;
+  uint32_t page_bytes_ = 0;
+  int fd_ = -1;                          // LMDB's, of the file
+  std::atomic<uint64_t> file_bytes_{0};  // at least; the file never shrinks
 };
 
 }  // namespace ringleader
