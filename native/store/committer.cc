@@ -258,7 +258,7 @@ class Committer::Section : public WriterHook {
       if (!prepared.payload.empty()) {
         const auto summary = SummarizePayload(prepared.payload);
         RL_CHECK(summary.ok());
-        prepared.summary = *summary;
+        prepared.summary = summary.value();
       }
     }
     *changed = prepared.changed;

@@ -94,8 +94,7 @@ class Store {
   // Changes whenever any database is made, dropped or cleared. Ids found at one value of it are good
   // as long as it stays. The load is cheap.
   uint64_t CatalogueState() const;
-  // Rows in the base plus rows in the overlay that may be new: exact after a Fold while nobody
-  // writes, too high otherwise.
+  // Exact after a Fold while nobody writes; otherwise what a sample of the overlay suggests.
   Result<uint64_t> EstimateRows(DatabaseId database);
 
   // Folding.
@@ -129,12 +128,11 @@ class Store {
   StoreStat Stat();
   Log& log() { return *log_; }
 
-  // Called from a background thread when commits that had to wait may go on.
-  void OnRoom(std::function<void()> on_room);
+  struct Parts;
 
  private:
-  struct Parts;
   explicit Store(Env& env);
+  Status ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change);
 
   Env& env_;
   std::unique_ptr<Log> log_;

@@ -76,6 +76,7 @@ struct alignas(64) FoldWords {
   std::atomic<uint64_t> want_bytes;  // request: the next generation has to hold this much
   std::atomic<uint64_t> held_up;     // commits that had to wait for room
   std::atomic<uint64_t> max_frozen;  // set at creation
+  std::atomic<uint64_t> dropped;     // not 0: the base may have rows of dropped databases
   std::atomic<int32_t> failed;       // errno of the last fold, 0 = it went well
 };
 

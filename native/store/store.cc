@@ -1,0 +1,257 @@
+#include "store/store.h"
+
+#include <algorithm>
+#include <array>
+
+#include "store/store_parts.h"
+
+namespace ringleader {
+namespace {
+
+constexpr int kMaxCatalogueTries = 100;
+constexpr uint64_t kEstimateSample = 1000;
+
+Status Closed() { return Status(Code::kClosed, "the environment is closed"); }
+
+Status CheckOptions(const StoreOptions& options) {
+  if (options.generation_bytes < (uint64_t{1} << 20) ||
+      options.generation_bytes > (uint64_t{4} << 30)) {
+    return Status(Code::kInvalidArgument, "generationBytes: from 1 MiB to 4 GiB");
+  }
+  if (options.max_frozen < 1 || options.max_frozen > 8) {
+    return Status(Code::kInvalidArgument, "maxFrozen: from 1 to 8");
+  }
+  if (options.max_readers < 16 || options.max_readers > 65536) {
+    return Status(Code::kInvalidArgument, "maxReaders: from 16 to 65,536");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Store::Store(Env& env) : env_(env) {}
+
+Result<std::unique_ptr<Store>> Store::Open(Env& env, const std::string& directory,
+                                           const StoreOptions& options) {
+  RL_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<Store> store(new Store(env));
+  store->parts_ = std::make_unique<Parts>(env, directory, options);
+  RL_ASSIGN_OR_RETURN(store->log_, Log::Open(env, directory, options.log, store->parts_.get()));
+  if (options.log.service_threads) store->parts_->folder->Start();
+  return store;
+}
+
+Store::~Store() {
+  if (log_ == nullptr) return;
+  const Status ignored = Close();
+  (void)ignored;  // whoever wants to know calls Close
+}
+
+Status Store::Close() {
+  if (log_ == nullptr) return Closed();
+  parts_->folder->Stop();
+  const Status status = log_->Close();
+  log_.reset();
+  return status;
+}
+
+std::unique_ptr<View> Store::NewView() {
+  return std::make_unique<View>(*parts_->overlay, *parts_->base);
+}
+
+Result<size_t> Store::TryCommit(std::span<Commit*> commits) {
+  return parts_->committer->TryCommit(commits);
+}
+
+Status Store::CommitOne(Commit& commit, uint64_t timeout_ns) {
+  return parts_->committer->CommitOne(commit, timeout_ns);
+}
+
+Result<uint64_t> Store::Reserve(uint64_t timeout_ns) {
+  return parts_->reservation->Take(timeout_ns);
+}
+
+void Store::GiveBack(uint64_t ticket) { parts_->reservation->GiveBack(ticket); }
+
+// --- databases ----------------------------------------------------------------------------------
+
+// Runs `change` in transactions until one commits. It returns whether there is anything to commit.
+Status Store::ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change) {
+  for (int tries = 0; tries < kMaxCatalogueTries; ++tries) {
+    RL_ASSIGN_OR_RETURN(const auto transaction,
+                        Transaction::Begin(*this, Isolation::kSerializable, 0));
+    RL_ASSIGN_OR_RETURN(const bool changed, change(*transaction));
+    if (!changed) return Status::Ok();
+    Commit commit = transaction->PrepareCommit();
+    RL_RETURN_IF_ERROR(CommitOne(commit));
+    if (commit.verdict == Verdict::kCommitted) return Status::Ok();
+    if (commit.verdict != Verdict::kConflict) return commit.error;
+  }
+  return Status(Code::kBusy, "the catalogue of databases is being changed too often");
+}
+
+namespace {
+
+// The next id that has never been used.
+Result<DatabaseId> TakeId(Transaction& transaction) {
+  const std::vector<uint8_t> row_key = NextIdRowKey();
+  RL_ASSIGN_OR_RETURN(const std::optional<Row> row, transaction.Get(row_key));
+  DatabaseId id = 1;
+  if (row) {
+    if (row->value.size() != sizeof id) {
+      return Status(Code::kCorruption, "the catalogue's next id is damaged");
+    }
+    id = LoadRowPrefix(row->value);
+  }
+  if (id > kMaxDatabaseId) return Status(Code::kTooLarge, "all database ids have been used");
+  std::array<uint8_t, sizeof id> next;
+  StoreRowPrefix(next.data(), id + 1);
+  RL_RETURN_IF_ERROR(transaction.Put(row_key, next));
+  return id;
+}
+
+Result<std::optional<Database>> Find(Transaction& transaction, const std::string& name) {
+  const std::vector<uint8_t> row_key = DatabaseRowKey(name);
+  RL_ASSIGN_OR_RETURN(const std::optional<Row> row, transaction.Get(row_key));
+  if (!row) return std::optional<Database>();
+  RL_ASSIGN_OR_RETURN(Database database, DecodeDatabase(row_key, row->value));
+  return std::optional<Database>(std::move(database));
+}
+
+Status NoDatabase(const std::string& name) {
+  return Status(Code::kNotFound, "there is no database of the name " + name);
+}
+
+}  // namespace
+
+Result<Database> Store::OpenDatabase(const std::string& name, Bytes metadata, bool create) {
+  RL_RETURN_IF_ERROR(CheckDatabaseName(name));
+  if (metadata.size() > kMaxDatabaseMetadata) {
+    return Status(Code::kTooLarge, "the metadata of a database has at most 4,096 bytes");
+  }
+  Database database;
+  RL_RETURN_IF_ERROR(ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    if (found) {
+      database = *found;
+      return false;
+    }
+    if (!create) return NoDatabase(name);
+    database.name = name;
+    database.metadata.assign(metadata.begin(), metadata.end());
+    RL_ASSIGN_OR_RETURN(database.id, TakeId(transaction));
+    RL_RETURN_IF_ERROR(transaction.Put(DatabaseRowKey(name), EncodeDatabase(database)));
+    return true;
+  }));
+  return database;
+}
+
+Status Store::DropDatabase(const std::string& name) {
+  RL_RETURN_IF_ERROR(CheckDatabaseName(name));
+  return ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    if (!found) return NoDatabase(name);
+    RL_RETURN_IF_ERROR(transaction.Remove(DatabaseRowKey(name)));
+    RL_RETURN_IF_ERROR(transaction.Put(DroppedRowKey(found->id), {}));
+    return true;
+  });
+}
+
+Result<Database> Store::ClearDatabase(const std::string& name) {
+  RL_RETURN_IF_ERROR(CheckDatabaseName(name));
+  Database database;
+  RL_RETURN_IF_ERROR(ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    if (!found) return NoDatabase(name);
+    database = *found;
+    RL_ASSIGN_OR_RETURN(database.id, TakeId(transaction));
+    RL_RETURN_IF_ERROR(transaction.Put(DatabaseRowKey(name), EncodeDatabase(database)));
+    RL_RETURN_IF_ERROR(transaction.Put(DroppedRowKey(found->id), {}));
+    return true;
+  }));
+  return database;
+}
+
+Result<std::vector<Database>> Store::Databases() {
+  const std::unique_ptr<View> view = NewView();
+  RL_RETURN_IF_ERROR(view->Renew());
+  return ListDatabases(*view);
+}
+
+uint64_t Store::CatalogueState() const {
+  return (**parts_->region).commit.catalogue.load(std::memory_order_acquire);
+}
+
+Result<uint64_t> Store::EstimateRows(DatabaseId database) {
+  const std::unique_ptr<View> view = NewView();
+  RL_RETURN_IF_ERROR(view->Renew());
+  RL_ASSIGN_OR_RETURN(const uint64_t in_base, view->base().Rows(database));
+  auto rows = static_cast<double>(in_base);
+  std::array<uint8_t, kRowPrefixBytes> low;
+  StoreRowPrefix(low.data(), database);
+  for (const auto& place : view->generations().list) {
+    // A sample of what the generation adds and takes away stands for all of it.
+    Generation::Cursor cursor(place->generation);
+    uint64_t looked = 0;
+    double change = 0;
+    bool more = cursor.SeekAtLeast(low);
+    for (; more && looked < kEstimateSample && LoadRowPrefix(cursor.row_key()) == database;
+         more = cursor.Next(), ++looked) {
+      Row row;
+      const Found found = cursor.Read(view->lsn(), &row);
+      if (found != Found::kValue && found != Found::kRemoved) continue;
+      RL_ASSIGN_OR_RETURN(const auto known, view->base().Get(cursor.row_key()));
+      if (found == Found::kValue && !known) change += 1;
+      if (found == Found::kRemoved && known) change -= 1;
+    }
+    const auto nodes = static_cast<double>(place->generation.nodes());
+    rows += looked < kEstimateSample ? change : change * nodes / static_cast<double>(looked);
+  }
+  return static_cast<uint64_t>(std::max(rows, 0.0));
+}
+
+// --- folding ------------------------------------------------------------------------------------
+
+void Store::SetFoldLimit(Lsn limit) {
+  (**parts_->region).fold.limit.store(limit.value, std::memory_order_release);
+  parts_->folder->Wake();
+}
+
+Status Store::Fold(uint64_t timeout_ns) { return parts_->folder->FoldAll(timeout_ns); }
+
+StoreStat Store::Stat() {
+  StoreStat stat;
+  if (log_ == nullptr) return stat;
+  constexpr auto kNow = std::memory_order_acquire;
+  stat.log = log_->Stat();
+  const auto base = parts_->base->Stat();
+  if (base.ok()) stat.base = base.value();
+  const StoreLayout& shared = **parts_->region;
+  const auto current = parts_->overlay->Current();
+  if (current.ok()) {
+    const GenerationSet& set = *current.value();
+    stat.generations = static_cast<uint32_t>(set.list.size());
+    for (const auto& place : set.list) {
+      stat.overlay_bytes += place->area.mapping->size();
+      stat.overlay_used_bytes += place->generation.used_bytes();
+      stat.overlay_versions += place->generation.versions();
+      stat.overlay_in_file = stat.overlay_in_file || place->area.in_file;
+    }
+    if (set.ready != nullptr) stat.overlay_bytes += set.ready->area.mapping->size();
+  }
+  stat.folds = shared.fold.folds.load(kNow);
+  stat.folded_rows = shared.fold.rows.load(kNow);
+  stat.fold_ns = shared.fold.ns.load(kNow);
+  stat.fold_failures = parts_->folder->failures();
+  stat.last_fold_failure = parts_->folder->last_failure();
+  stat.commits = shared.commit.commits.load(kNow);
+  stat.conflicts = shared.commit.conflicts.load(kNow);
+  stat.reservations = shared.reservation.next.load(kNow);
+  stat.held_up = shared.fold.held_up.load(kNow);
+  stat.rollbacks = shared.commit.history.load(kNow);
+  stat.replayed_records = parts_->replayed_records;
+  stat.replay_ns = parts_->replay_ns;
+  return stat;
+}
+
+}  // namespace ringleader
