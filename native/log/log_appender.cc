@@ -310,7 +310,8 @@ Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook) 
 }
 
 // All pieces lie next to each other: the lock is kept while the ring drains. Nothing is in the log
-// before the first piece is; a failure on the way leaves a run without an end, which never happened.
+// before the first piece is; a failure on the way leaves a run without an end, which never
+// happened.
 Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook) {
   WriterState state = Current();
   if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
@@ -358,8 +359,7 @@ Result<Appended> LogAppender::AppendLarge(const Entry& entry, WriterHook* hook) 
   RL_RETURN_IF_ERROR(LockWriter());
   Entry admitted = entry;
   const Admission admission =
-      hook == nullptr ? Admission::kAppend
-                      : hook->Admit(0, Lsn(Current().tail), admitted);
+      hook == nullptr ? Admission::kAppend : hook->Admit(0, Lsn(Current().tail), admitted);
   Result<Appended> appended = Appended();
   if (admission == Admission::kAppend || admission == Admission::kAppendChanged) {
     appended = AppendPieces(admitted, hook);
@@ -372,8 +372,7 @@ Result<Appended> LogAppender::AppendLarge(const Entry& entry, WriterHook* hook) 
 Result<Appended> LogAppender::Append(const Entry& entry, WriterHook* hook) {
   RL_RETURN_IF_ERROR(CheckEntry(entry));
   if (hook == nullptr) hook = hook_;
-  return entry.payload.size() <= max_payload_ ? AppendSmall(entry, hook)
-                                              : AppendLarge(entry, hook);
+  return entry.payload.size() <= max_payload_ ? AppendSmall(entry, hook) : AppendLarge(entry, hook);
 }
 
 Status LogAppender::InSection(const std::function<Status(Lsn tail)>& section) {

@@ -8,8 +8,8 @@
 // When an append returns it is `memory`: it survives the death of every process of this machine,
 // not power loss. LogFlusher::WaitFor takes it further.
 //
-// A layer above may have a part in the section (writer_hook.h): what it refuses is not appended, and
-// what it inserts is visible together with the record.
+// A layer above may have a part in the section (writer_hook.h): what it refuses is not appended,
+// and what it inserts is visible together with the record.
 //
 // A full disk is found here, before anything is promised: an append needs room in segments that
 // already exist at full size. kNoSpace means that nothing happened.
@@ -47,7 +47,8 @@ class LogAppender {
   // wait: whoever set the hook knows for what.
   Result<Appended> Append(const Entry& entry, WriterHook* hook = nullptr);
   // Appends as many as there is room for right now, in order, and returns how many are done with:
-  // 0 where the first one would have to wait. Never waits for a disk or for another writer for long.
+  // 0 where the first one would have to wait. Never waits for a disk or for another writer for
+  // long.
   Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
                            WriterHook* hook = nullptr);
 

@@ -69,8 +69,7 @@ Status VisitPending(const LogRegion& region, const SegmentFiles& files, Lsn from
       if (!under_way) return Damaged();
       const size_t had = payload.size();
       payload.resize(had + record.header.length);
-      RL_RETURN_IF_ERROR(
-          source.Read(at + kRecordHeaderBytes, MutableBytes(payload).subspan(had)));
+      RL_RETURN_IF_ERROR(source.Read(at + kRecordHeaderBytes, MutableBytes(payload).subspan(had)));
       if (!record.more()) {
         Entry entry;
         entry.payload = payload;

@@ -31,8 +31,8 @@ struct Entry {
 enum class Admission : uint8_t {
   kAppend,
   kAppendChanged,  // the payload is another one now
-  kRefuse,  // it has no place in the log: go on with the next entry
-  kStop,    // it has to wait: neither it nor what comes after it is appended now
+  kRefuse,         // it has no place in the log: go on with the next entry
+  kStop,           // it has to wait: neither it nor what comes after it is appended now
 };
 
 class WriterHook {

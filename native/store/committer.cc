@@ -46,6 +46,8 @@ Status Committer::Insert(Generation& generation, Lsn end, Bytes payload, bool ag
       Row row;
       const Found found = generation.Newest(operation.row_key, hash, &row);
       if (found == Found::kDamaged) return OverlayDamaged();
+      // Insertions happen in order: what is above this one was made after it.
+      if (found != Found::kNothing && row.version > end) continue;
       const bool there = found != Found::kNothing && row.version == end;
       if (there && operation.removes() && found == Found::kRemoved) continue;
       if (there && !operation.removes() && found == Found::kValue &&
@@ -53,8 +55,8 @@ Status Committer::Insert(Generation& generation, Lsn end, Bytes payload, bool ag
         continue;
       }
     }
-    RL_RETURN_IF_ERROR(generation.Insert(end, operation.row_key, hash, operation.removes(),
-                                         operation.value));
+    RL_RETURN_IF_ERROR(
+        generation.Insert(end, operation.row_key, hash, operation.removes(), operation.value));
   }
   if (reader.damaged()) {
     return Status(Code::kCorruption, "the log holds a record that is no transaction of databases");
@@ -190,8 +192,8 @@ class Committer::Section : public WriterHook {
       return Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
     };
     for (const auto& place : set_->list) {
-      const uint64_t end = region_.slot(place->generation.sequence())
-                               .end.load(std::memory_order_acquire);
+      const uint64_t end =
+          region_.slot(place->generation.sequence()).end.load(std::memory_order_acquire);
       if (end <= commit.snapshot.value) continue;
       Generation::Cursor cursor(place->generation);
       for (bool more = cursor.SeekAtLeast(bytes(range.low)); more; more = cursor.Next()) {
@@ -330,8 +332,8 @@ Status Committer::ReadForAtomic(Commit& commit, Prepared* prepared) {
     prepared->changed = false;
     commit.history = view->history();
     const auto row = view->Get(commit.atomic->row_key);
-    status = row.ok() ? ApplyAtomicRule(row.value(), commit.atomic, &prepared->payload)
-                      : row.status();
+    status =
+        row.ok() ? ApplyAtomicRule(row.value(), commit.atomic, &prepared->payload) : row.status();
   }
   ReturnView(std::move(view));
   return status;
@@ -411,10 +413,10 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
     std::array<Appended, kChunk> appended;
     for (size_t i = 0; i < count; ++i) {
       Prepare(*chunk[i], &prepared[i]);
-      entries[i].payload = chunk[i]->atomic != nullptr ? Bytes(prepared[i].payload)
-                                                       : chunk[i]->payload;
-      entries[i].operations = static_cast<uint16_t>(
-          std::min(prepared[i].summary.operations, kManyOperations));
+      entries[i].payload =
+          chunk[i]->atomic != nullptr ? Bytes(prepared[i].payload) : chunk[i]->payload;
+      entries[i].operations =
+          static_cast<uint16_t>(std::min(prepared[i].summary.operations, kManyOperations));
       if (chunk[i]->verdict != Verdict::kPending) entries[i].payload = Bytes();
     }
     size_t placed = 0;
@@ -438,8 +440,8 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
       const bool again = stop == Stop::kCatalogue || stop == Stop::kReread;
       if (again) {
         Prepare(next, &prepared[placed]);
-        entries[placed].payload = next.atomic != nullptr ? Bytes(prepared[placed].payload)
-                                                         : next.payload;
+        entries[placed].payload =
+            next.atomic != nullptr ? Bytes(prepared[placed].payload) : next.payload;
         if (next.verdict != Verdict::kPending) entries[placed].payload = Bytes();
       }
       if ((again || stop == Stop::kRefresh) && tries < kMaxRefreshes) {

@@ -4,9 +4,9 @@
 // their view shows. Inside: a few loads, one probe per row read, one insertion per row written.
 //
 // Redo. A writer that dies between its record's place and its visibility leaves records that count.
-// The next holder of the lock inserts them again before it does anything else. An insertion that had
-// happened already is recognized and not made twice, so that redo finds the room that was reserved.
-// Threads: any.
+// The next holder of the lock inserts them again before it does anything else. An insertion that
+// had happened already is recognized and not made twice, so that redo finds the room that was
+// reserved. Threads: any.
 #pragma once
 
 #include <cstdint>

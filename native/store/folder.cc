@@ -80,6 +80,7 @@ Status Folder::TakeRole(bool* taken) {
     return Status(Code::kCorruption, "shared memory is damaged: the fold role");
   }
   *taken = lock != LockResult::kBusy;
+  if (lock == LockResult::kOwnerDied) overlay_.MendRetirement();
   return Status::Ok();
 }
 
@@ -181,6 +182,11 @@ Status Folder::FoldOldest() {
   const uint64_t oldest = Load(region_->list.oldest);
   const Lsn end(Load(region_.slot(oldest).end));
   RL_CHECK(end.value != kOpenEnd);
+  // Frozen by a writer that died before it published what it had appended: the next holder of the
+  // writer lock does that.
+  if (overlay_.visible() < end) {
+    RL_RETURN_IF_ERROR(log_.InSection([](Lsn) { return Status::Ok(); }));
+  }
   if (!RL_MUTANT(kFoldBeforeFlush)) RL_RETURN_IF_ERROR(log_.WaitFor(end, Level::kFlushed));
   // From here on no roll-back below the end. A roll-back that is under way holds the fold role.
   region_->fold.started.store(end.value, std::memory_order_release);
@@ -270,8 +276,8 @@ Status Folder::FoldAll(uint64_t timeout_ns) {
     if (Load(region_->fold.applied) >= target.value) return Status::Ok();
     const uint64_t newest = Load(region_->list.newest);
     // What begins where the target ends has nothing that was asked for.
-    const bool nothing_left = Load(region_->list.oldest) == newest &&
-                              Load(region_.slot(newest).start) >= target.value;
+    const bool nothing_left =
+        Load(region_->list.oldest) == newest && Load(region_.slot(newest).start) >= target.value;
     if (nothing_left) return Status::Ok();
     RL_ASSIGN_OR_RETURN(const bool did, Tick());
     if (did) continue;

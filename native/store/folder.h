@@ -1,10 +1,10 @@
 // The fold: moves frozen generations into the base tree, oldest first.
 //
 // One process folds at a time, whoever holds the fold role; every process has a thread that looks
-// when it is woken and a few times a second. A fold goes through the generation in row-key order and
-// writes the newest version of each row, in sub-transactions of at most 50,000 rows that are fully
-// synced one by one; the last one sets the applied LSN. A death in between costs nothing: the next
-// holder starts that generation again, and doing it twice is doing it once.
+// when it is woken and a few times a second. A fold goes through the generation in row-key order
+// and writes the newest version of each row, in sub-transactions of at most 50,000 rows that are
+// fully synced one by one; the last one sets the applied LSN. A death in between costs nothing: the
+// next holder starts that generation again, and doing it twice is doing it once.
 //
 // A generation is folded only when the log is flushed beyond its end, and the caller's limit (the
 // group's commit point) has passed it: so the base never holds anything that power loss or a new

@@ -61,6 +61,14 @@ Status Overlay::RetireOldest() {
   return areas_.Remove(AreaName(oldest));
 }
 
+void Overlay::MendRetirement() {
+  NextEpoch();
+  const uint64_t oldest = region_->list.oldest.load(std::memory_order_acquire);
+  if (oldest < 2) return;
+  const Status ignored = areas_.Remove(AreaName(oldest - 1));
+  (void)ignored;  // a leftover costs memory, nothing else
+}
+
 void Overlay::RemoveLeftovers(Env& env, const SharedAreas& areas, const Id128& environment_id) {
   const auto old = StoreRegion::Attach(env, areas, environment_id);
   if (!old.ok()) return;

@@ -60,6 +60,8 @@ class Overlay {
   Status Prepare(uint64_t bytes);
   // Holder of the fold role: the oldest one leaves the list, and its name goes.
   Status RetireOldest();
+  // The next holder of the fold role after a death: finishes a retirement that had begun.
+  void MendRetirement();
   // Alone: removes the names of generations that an abandoned region may still have.
   static void RemoveLeftovers(Env& env, const SharedAreas& areas, const Id128& environment_id);
   // Alone, at the end: removes all names.

@@ -91,8 +91,8 @@ class Store {
   // All rows gone, the name and metadata stay; the id changes.
   Result<Database> ClearDatabase(const std::string& name);
   Result<std::vector<Database>> Databases();
-  // Changes whenever any database is made, dropped or cleared. Ids found at one value of it are good
-  // as long as it stays. The load is cheap.
+  // Changes whenever any database is made, dropped or cleared. Ids found at one value of it are
+  // good as long as it stays. The load is cheap.
   uint64_t CatalogueState() const;
   // Exact after a Fold while nobody writes; otherwise what a sample of the overlay suggests.
   Result<uint64_t> EstimateRows(DatabaseId database);

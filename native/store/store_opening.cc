@@ -12,10 +12,10 @@ namespace ringleader {
 namespace {
 
 Status LostLog(Lsn applied, Lsn start, Lsn end) {
-  return Status(Code::kCorruption,
-                "the base ends at " + std::to_string(applied.value) + ", the log has " +
-                    std::to_string(start.value) + " to " + std::to_string(end.value) +
-                    ": log and base do not belong together");
+  return Status(Code::kCorruption, "the base ends at " + std::to_string(applied.value) +
+                                       ", the log has " + std::to_string(start.value) + " to " +
+                                       std::to_string(end.value) +
+                                       ": log and base do not belong together");
 }
 
 }  // namespace
@@ -73,8 +73,8 @@ Status Store::Parts::Build(Log& log) {
   overlay = std::make_unique<Overlay>(env, *areas, *region);
   overlay->ReadVisibleFrom(log.visible_word());
   const uint64_t to_replay = 2 * (stat.visible - applied);
-  const uint64_t first = std::max(to_replay, std::min(kFirstGenerationBytes,
-                                                      options.generation_bytes));
+  const uint64_t first =
+      std::max(to_replay, std::min(kFirstGenerationBytes, options.generation_bytes));
   RL_RETURN_IF_ERROR(overlay->Start(applied, std::min(first, options.generation_bytes)));
   Consumer consumer;
   consumer.name = kBaseConsumer;
@@ -107,8 +107,8 @@ Status Store::Parts::Replay(Log& log) {
       if (newest - oldest >= options.max_frozen && end <= limit) {
         RL_RETURN_IF_ERROR(folder->FoldOldest());
       }
-      RL_RETURN_IF_ERROR(overlay->Prepare(
-          std::max(options.generation_bytes, Generation::BytesFor(bytes))));
+      RL_RETURN_IF_ERROR(
+          overlay->Prepare(std::max(options.generation_bytes, Generation::BytesFor(bytes))));
       RL_CHECK(overlay->Rotate(entry->lsn));
       RL_ASSIGN_OR_RETURN(set, overlay->Current());
     }

@@ -5,9 +5,9 @@
 // last. Every word has one kind of writer (docs/CONCURRENCY.md).
 //
 // List of generations. `oldest`, `newest` and `ready` are sequence numbers; a generation's slot is
-// its number modulo the number of slots. The holder of the writer lock moves `newest`, the holder of
-// the fold role the other two. `epoch` changes after every change; who dies in between leaves it to
-// the next holder of the same lock, which always changes it once more.
+// its number modulo the number of slots. The holder of the writer lock moves `newest`, the holder
+// of the fold role the other two. `epoch` changes after every change; who dies in between leaves it
+// to the next holder of the same lock, which always changes it once more.
 #pragma once
 
 #include <atomic>
