@@ -1,6 +1,7 @@
 // The addon's entry: what require('ringleader.node') returns.
 //
 //   openLog(directory, options) => Promise<LogHandle>
+//   openStore(directory, options) => Promise<StoreHandle>
 //   setErrorFactory((code, fate, errno, message) => error)   once, before anything else
 //
 // Called once per environment, that is, by the main thread and by every worker thread that loads
@@ -8,11 +9,14 @@
 #include <memory>
 #include <string>
 
+#include "binding/bulk_loader.h"
 #include "binding/convert.h"
 #include "binding/job.h"
 #include "binding/js.h"
 #include "binding/log_handle.h"
 #include "binding/reader_handle.h"
+#include "binding/shared_store.h"
+#include "binding/store_handle.h"
 #include "env/env.h"
 
 namespace ringleader::binding {
@@ -46,13 +50,26 @@ Napi::Value OpenLog(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value OpenStore(const Napi::CallbackInfo& info) {
+  const std::string directory = info[0].As<Napi::String>().Utf8Value();
+  const StoreOptions options = ReadStoreOptions(info[1].As<Napi::Object>());
+  return StartJob<std::unique_ptr<SharedStore::Use>>(
+      info.Env(), [directory, options] { return SharedStore::Open(directory, options); },
+      [](Napi::Env env, std::unique_ptr<SharedStore::Use>& use) {
+        return StoreHandle::Make(env, std::move(use));
+      });
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;
   env.SetInstanceData<AddonData>(data);
   data->log_handle = Napi::Persistent(LogHandle::Define(env));
   data->reader_handle = Napi::Persistent(ReaderHandle::Define(env));
+  data->store_handle = Napi::Persistent(StoreHandle::Define(env));
+  data->bulk_loader = Napi::Persistent(BulkLoader::Define(env));
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory, "setErrorFactory"));
   exports.Set("openLog", Napi::Function::New(env, OpenLog, "openLog"));
+  exports.Set("openStore", Napi::Function::New(env, OpenStore, "openStore"));
   return exports;
 }
 

@@ -70,6 +70,16 @@ LogOptions ReadLogOptions(const Napi::Object& options) {
   return read;
 }
 
+StoreOptions ReadStoreOptions(const Napi::Object& options) {
+  StoreOptions read;
+  read.log = ReadLogOptions(options);
+  read.generation_bytes = static_cast<uint64_t>(Number(options, "generationBytes"));
+  read.max_frozen = static_cast<uint32_t>(Number(options, "maxFrozen"));
+  read.fold_interval_ns = static_cast<uint64_t>(Number(options, "foldIntervalMs") * kNsPerMs);
+  read.max_readers = static_cast<uint32_t>(Number(options, "maxReaders"));
+  return read;
+}
+
 Consumer ReadConsumer(const Napi::Object& consumer) {
   Consumer read;
   read.name = Text(consumer, "name");
@@ -128,6 +138,60 @@ Napi::Value ToJs(Napi::Env env, const std::vector<Consumer>& consumers) {
                   .Duration("maxAgeMs", consumer.max_age_us, kUsPerMs)
                   .Flag("broken", consumer.broken)
                   .object();
+  }
+  return list;
+}
+
+Napi::Object ToJs(Napi::Env env, const StoreStat& stat) {
+  Napi::Object object = Builder(env)
+                            .Position("applied", stat.base.applied)
+                            .Count("baseRows", stat.base.rows)
+                            .Count("baseFileBytes", stat.base.file_bytes)
+                            .Count("baseUsedBytes", stat.base.used_bytes)
+                            .Count("baseDepth", stat.base.depth)
+                            .Count("readers", stat.base.readers)
+                            .Count("maxReaders", stat.base.max_readers)
+                            .Count("generations", stat.generations)
+                            .Count("overlayBytes", stat.overlay_bytes)
+                            .Count("overlayUsedBytes", stat.overlay_used_bytes)
+                            .Count("overlayVersions", stat.overlay_versions)
+                            .Flag("overlayInFile", stat.overlay_in_file)
+                            .Count("folds", stat.folds)
+                            .Count("foldedRows", stat.folded_rows)
+                            .Duration("foldMs", stat.fold_ns, kNsPerMs)
+                            .Count("foldFailures", stat.fold_failures)
+                            .String("lastFoldFailure", stat.last_fold_failure)
+                            .Count("commits", stat.commits)
+                            .Count("conflicts", stat.conflicts)
+                            .Count("reservations", stat.reservations)
+                            .Count("heldUp", stat.held_up)
+                            .Count("rollBacks", stat.rollbacks)
+                            .Count("replayedRecords", stat.replayed_records)
+                            .Duration("replayMs", stat.replay_ns, kNsPerMs)
+                            .object();
+  object.Set("log", ToJs(env, stat.log));
+  return object;
+}
+
+Napi::Object ToJs(Napi::Env env, const Store::Verified& verified) {
+  return Builder(env)
+      .Count("rows", verified.rows)
+      .Count("records", verified.records)
+      .Count("databases", verified.databases)
+      .object();
+}
+
+Napi::Value ToJs(Napi::Env env, const std::vector<Database>& databases) {
+  Napi::Array list = Napi::Array::New(env, databases.size());
+  for (uint32_t i = 0; i < databases.size(); ++i) {
+    const Database& database = databases[i];
+    Napi::Object object =
+        Builder(env).String("name", database.name).Count("id", database.id).object();
+    Napi::ArrayBuffer metadata = Napi::ArrayBuffer::New(env, database.metadata.size());
+    std::copy(database.metadata.begin(), database.metadata.end(),
+              static_cast<uint8_t*>(metadata.Data()));
+    object.Set("metadata", metadata);
+    list[i] = object;
   }
   return list;
 }

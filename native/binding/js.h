@@ -19,6 +19,8 @@ struct AddonData {
   Napi::FunctionReference make_error;  // (code, fate, errno, message) => RingleaderError
   Napi::FunctionReference log_handle;
   Napi::FunctionReference reader_handle;
+  Napi::FunctionReference store_handle;
+  Napi::FunctionReference bulk_loader;
 };
 
 // A RingleaderError. Empty while the environment is being torn down.

@@ -1,6 +1,8 @@
 #include "binding/log_handle.h"
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -19,8 +21,6 @@ constexpr size_t kNumbersPerResult = 3;
 constexpr size_t kPositions = 4;
 constexpr double kFailedResult = -1;
 
-Status ClosedStatus() { return Status(Code::kClosed, "the log is closed"); }
-
 // `word` as described at the head of log_handle.h.
 Submission ToSubmission(Bytes payload, uint32_t term, uint32_t word) {
   Submission submission;
@@ -32,23 +32,72 @@ Submission ToSubmission(Bytes payload, uint32_t term, uint32_t word) {
   return submission;
 }
 
+// With payloads of their own: those at hand are used again.
+std::vector<Submission> CopyOf(std::span<const Submission> submissions) {
+  size_t size = 0;
+  for (const Submission& submission : submissions) size += submission.entry.payload.size();
+  const std::shared_ptr<uint8_t[]> bytes(new uint8_t[size]);
+  uint8_t* to = bytes.get();
+  std::vector<Submission> copies(submissions.begin(), submissions.end());
+  for (Submission& copy : copies) {
+    const Bytes payload = copy.entry.payload;
+    std::copy(payload.begin(), payload.end(), to);
+    copy.entry.payload = {to, payload.size()};
+    copy.bytes = bytes;
+    to += payload.size();
+  }
+  return copies;
+}
+
 }  // namespace
 
-// Closes a log that nobody closed before its object was collected.
-class LogHandle::BackgroundClose : public Napi::AsyncWorker {
+class LogHandle::Parts : public OwnedParts {
  public:
-  BackgroundClose(Napi::Env env, std::unique_ptr<Parts> parts)
-      : AsyncWorker(env, "ringleader"), parts_(std::move(parts)) {}
+  explicit Parts(std::unique_ptr<Log> log) : log_(std::move(log)) {}
 
- protected:
-  void Execute() override {
-    parts_->queue.reset();
-    parts_->log.reset();
+  // The thread of the log and that of the queue raise the signal.
+  void Start() {
+    log_->OnProgress([this] { signal->Raise(); });
+    queue.emplace(PosixEnv().threads,
+                  SubmissionQueue<Submission>::Steps{[this](auto items) { return Run(items); },
+                                                     [this](auto& item) { RunOne(item); },
+                                                     [this] { signal->Raise(); }});
   }
-  void OnOK() override { parts_.reset(); }
+
+  Log& log() override { return *log_; }
+
+  Status Close() override {
+    queue.reset();
+    const Status closed = log_->Close();
+    log_.reset();
+    return closed;
+  }
+
+  std::optional<SubmissionQueue<Submission>> queue;
 
  private:
-  std::unique_ptr<Parts> parts_;
+  size_t Run(std::span<Submission> items) {
+    std::vector<Entry> entries;
+    for (const Submission& item : items) entries.push_back(item.entry);
+    std::vector<Appended> appended(entries.size());
+    const auto run = log_->TryAppend(entries, appended);
+    const size_t placed = run.ok() ? run.value() : 0;
+    for (size_t i = 0; i < placed; ++i) {
+      items[i].appended = appended[i];
+      log_->Request(appended[i].end, items[i].level);
+    }
+    return placed;
+  }
+
+  void RunOne(Submission& item) {
+    const auto one = log_->Append(item.entry);
+    item.status = one.status();
+    if (!one.ok()) return;
+    item.appended = one.value();
+    log_->Request(one.value().end, item.level);
+  }
+
+  std::unique_ptr<Log> log_;
 };
 
 Napi::Function LogHandle::Define(Napi::Env env) {
@@ -59,7 +108,7 @@ Napi::Function LogHandle::Define(Napi::Env env) {
        InstanceMethod("collect", &LogHandle::Collect),
        InstanceMethod("takeFailure", &LogHandle::TakeFailure),
        InstanceMethod("request", &LogHandle::Request),
-       InstanceMethod("setBusy", &LogHandle::SetBusy), InstanceMethod("read", &LogHandle::Read),
+       InstanceMethod("setBusy", &LogHandle::SetBusyCall), InstanceMethod("read", &LogHandle::Read),
        InstanceMethod("verify", &LogHandle::Verify), InstanceMethod("stat", &LogHandle::Stat),
        InstanceMethod("consumers", &LogHandle::Consumers),
        InstanceMethod("putConsumer", &LogHandle::PutConsumer),
@@ -71,40 +120,30 @@ Napi::Function LogHandle::Define(Napi::Env env) {
 Napi::Value LogHandle::Make(Napi::Env env, std::unique_ptr<Log> log) {
   const Napi::Object object = env.GetInstanceData<AddonData>()->log_handle.New({});
   if (object.IsEmpty()) return object;
-  Unwrap(object)->TakeOver(env, std::move(log));
+  Unwrap(object)->Open(env, std::move(log));
   return object;
 }
 
-LogHandle::LogHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
+LogHandle::LogHandle(const Napi::CallbackInfo& info) : ObjectWrap(info), Owner("log") {}
 
-LogHandle::~LogHandle() {
-  if (state_ == State::kClosed) return;
-  RL_CHECK(running_ == 0);  // a job keeps its handle from being collected
-  napi_remove_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
-  DropReaders();
-  parts_->signal->Mute();
-  const Napi::HandleScope scope(Env());
-  (new BackgroundClose(Env(), std::move(parts_)))->Queue();
-}
+LogHandle::~LogHandle() { Abandon(); }
 
-void LogHandle::TakeOver(Napi::Env env, std::unique_ptr<Log> log) {
-  parts_ = std::make_unique<Parts>();
-  parts_->log = std::move(log);
-  parts_->signal =
-      std::make_unique<ProgressSignal>(env, [this](Napi::Env env) { CallOnProgress(env); });
-  // Behind the signal, so that it runs before the signal's own hook.
-  napi_add_env_cleanup_hook(env, OnEnvironmentEnd, this);
-  ProgressSignal* signal = parts_->signal.get();
-  parts_->log->OnProgress([signal] { signal->Raise(); });
-  parts_->queue = std::make_unique<AppendQueue>(*parts_->log, PosixEnv().threads,
-                                                [signal] { signal->Raise(); });
-  state_ = State::kOpen;
+void LogHandle::Open(Napi::Env env, std::unique_ptr<Log> log) {
+  auto parts = std::make_unique<Parts>(std::move(log));
+  Parts& started = *parts;
+  TakeOver(env, std::move(parts), [this] {
+    UpdatePositions();
+    CallProperty("onProgress");
+  });
+  started.Start();
   ShareMemory(env);
   UpdatePositions();
-  const ControlState& identity = parts_->log->identity();
+  const ControlState& identity = this->log().identity();
   Value().Set("environmentId", ToJs(env, identity.environment_id));
   Value().Set("groupId", ToJs(env, identity.group_id));
 }
+
+SubmissionQueue<Submission>& LogHandle::queue() { return *static_cast<Parts*>(parts())->queue; }
 
 void LogHandle::ShareMemory(Napi::Env env) {
   Napi::Object memory = Napi::Object::New(env);
@@ -122,23 +161,11 @@ void LogHandle::ShareMemory(Napi::Env env) {
 }
 
 void LogHandle::UpdatePositions() {
-  const Log& log = *parts_->log;
+  const Log& log = this->log();
   positions_[3] = log.Failure().sys_errno();
   positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
   positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
   positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
-}
-
-void LogHandle::CallOnProgress(Napi::Env env) {
-  if (!open()) return;
-  // A weak reference: empty when the object is gone and its finalizer has not run yet.
-  const Napi::Object self = Value();
-  if (self.IsEmpty()) return;
-  UpdatePositions();
-  const Napi::Value callback = self.Get("onProgress");
-  if (callback.IsEmpty() || !callback.IsFunction()) return;
-  // The raw call: an exception stays pending and becomes an uncaught one of the process.
-  napi_call_function(env, self, callback, 0, nullptr, nullptr);
 }
 
 void LogHandle::PutResult(size_t i, const Appended& appended, Level level) {
@@ -150,10 +177,9 @@ void LogHandle::PutResult(size_t i, const Appended& appended, Level level) {
 
 // Appends submissions_ as far as there is room, queues the rest, returns how many were appended.
 size_t LogHandle::SubmitAll() {
-  Log& log = *parts_->log;
-  AppendQueue& queue = *parts_->queue;
+  Log& log = this->log();
   size_t placed = 0;
-  if (queue.outstanding() == 0) {
+  if (queue().outstanding() == 0) {
     entries_.clear();
     for (const Submission& submission : submissions_) entries_.push_back(submission.entry);
     appended_.resize(entries_.size());
@@ -170,7 +196,9 @@ size_t LogHandle::SubmitAll() {
     const Lsn end = wanted[static_cast<size_t>(level)];
     if (end != Lsn()) log.Request(end, level);
   }
-  if (placed < submissions_.size()) queue.Push(std::span(submissions_).subspan(placed));
+  if (placed < submissions_.size()) {
+    queue().Push(CopyOf(std::span(submissions_).subspan(placed)));
+  }
   UpdatePositions();
   return placed;
 }
@@ -205,7 +233,7 @@ Napi::Value LogHandle::SubmitOne(const Napi::CallbackInfo& info) {
 // there is none.
 Napi::Value LogHandle::Collect(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  const std::vector<AppendQueue::Done> taken = parts_->queue->Take(kBatchEntries);
+  const std::vector<Submission> taken = queue().Take(kBatchEntries);
   failures_.clear();
   for (size_t i = 0; i < taken.size(); ++i) {
     PutResult(i, taken[i].appended, taken[i].level);
@@ -229,38 +257,28 @@ Napi::Value LogHandle::TakeFailure(const Napi::CallbackInfo& info) {
 Napi::Value LogHandle::Request(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
   const auto level = static_cast<Level>(info[1].As<Napi::Number>().Uint32Value());
-  parts_->log->Request(ToLsn(info[0]), level);
+  log().Request(ToLsn(info[0]), level);
   UpdatePositions();
   return info.Env().Undefined();
 }
 
-// setBusy(busy): whether somebody waits for progress. A busy log keeps its object and the event
-// loop alive.
-Napi::Value LogHandle::SetBusy(const Napi::CallbackInfo& info) {
-  const bool busy = info[0].As<Napi::Boolean>().Value();
-  if (busy == busy_ || state_ == State::kClosed) return info.Env().Undefined();
-  busy_ = busy;
-  if (busy) {
-    Ref();
-    parts_->signal->Ref();
-  } else {
-    Unref();
-    parts_->signal->Unref();
-  }
+// setBusy(busy): whether somebody waits for progress.
+Napi::Value LogHandle::SetBusyCall(const Napi::CallbackInfo& info) {
+  SetBusy(info[0].As<Napi::Boolean>().Value());
   return info.Env().Undefined();
 }
 
 // read(from) => ReaderHandle
 Napi::Value LogHandle::Read(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  return ReaderHandle::Make(*this, ToLsn(info[0]));
+  return ReaderHandle::Make(info.Env(), *this, ToLsn(info[0]));
 }
 
 // verify() => Promise<number of transactions>
 Napi::Value LogHandle::Verify(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
   return Start<uint64_t>(
-      Value(), [this] { return log().Verify(); },
+      info.Env(), Value(), [this] { return log().Verify(); },
       [](Napi::Env env, uint64_t& count) {
         return Napi::Number::New(env, static_cast<double>(count));
       });
@@ -281,9 +299,10 @@ Napi::Value LogHandle::Consumers(const Napi::CallbackInfo& info) {
 // putConsumer({ name, position, maxBytes, maxAgeMs }) => Promise<void>
 Napi::Value LogHandle::PutConsumer(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  return StartStatus([this, consumer = ReadConsumer(info[0].As<Napi::Object>())] {
-    return log().PutConsumer(consumer);
-  });
+  return StartStatus(info.Env(), Value(),
+                     [this, consumer = ReadConsumer(info[0].As<Napi::Object>())] {
+                       return log().PutConsumer(consumer);
+                     });
 }
 
 // advanceConsumer(name, position)
@@ -297,69 +316,12 @@ Napi::Value LogHandle::AdvanceConsumer(const Napi::CallbackInfo& info) {
 // removeConsumer(name) => Promise<void>
 Napi::Value LogHandle::RemoveConsumer(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
-  return StartStatus(
-      [this, name = info[0].As<Napi::String>().Utf8Value()] { return log().RemoveConsumer(name); });
-}
-
-Napi::Value LogHandle::StartStatus(std::function<Status()> work) {
-  return Start<Nothing>(
-      Value(),
-      [work = std::move(work)]() -> Result<Nothing> {
-        RL_RETURN_IF_ERROR(work());
-        return Nothing();
-      },
-      [](Napi::Env env, Nothing&) { return env.Undefined(); });
+  return StartStatus(info.Env(), Value(), [this, name = info[0].As<Napi::String>().Utf8Value()] {
+    return log().RemoveConsumer(name);
+  });
 }
 
 // close() => Promise<void>; everything queued has been collected.
-Napi::Value LogHandle::Close(const Napi::CallbackInfo& info) {
-  if (!open()) return Throw(info.Env(), ClosedStatus());
-  state_ = State::kClosing;
-  // From now on the close job alone touches the log.
-  parts_->signal->Mute();
-  close_ = new Job<Nothing>(
-      info.Env(),
-      [this]() -> Result<Nothing> {
-        parts_->queue.reset();
-        const Status closed = parts_->log->Close();
-        parts_->log.reset();
-        RL_RETURN_IF_ERROR(closed);
-        return Nothing();
-      },
-      [](Napi::Env env, Nothing&) { return env.Undefined(); });
-  close_->Hold(Value());
-  close_->BeforeSettling([this] {
-    napi_remove_env_cleanup_hook(Env(), OnEnvironmentEnd, this);
-    parts_.reset();
-    state_ = State::kClosed;
-    if (std::exchange(busy_, false)) Unref();
-  });
-  const Napi::Value promise(info.Env(), close_->promise());
-  if (running_ == 0) StartClosing();
-  return promise;
-}
-
-void LogHandle::JobEnded() {
-  --running_;
-  if (running_ == 0 && close_ != nullptr) StartClosing();
-}
-
-void LogHandle::StartClosing() {
-  DropReaders();
-  std::exchange(close_, nullptr)->Queue();
-}
-
-void LogHandle::DropReaders() {
-  for (ReaderHandle* reader : readers_) reader->Drop();
-  readers_.clear();
-}
-
-// Node has waited for all jobs. Waits for the flush that ends the log.
-void LogHandle::OnEnvironmentEnd(void* self) {
-  auto* handle = static_cast<LogHandle*>(self);
-  handle->DropReaders();
-  handle->parts_.reset();
-  handle->state_ = State::kClosed;
-}
+Napi::Value LogHandle::Close(const Napi::CallbackInfo& info) { return StartClose(info.Env()); }
 
 }  // namespace ringleader::binding

@@ -1,7 +1,7 @@
 // A Log as an object of JavaScript: lib/binding.ts describes it from the other side.
 //
 // The JavaScript thread never waits for a disk. What may wait runs in jobs on libuv's pool, on the
-// log's service thread or on the append queue's thread.
+// log's service thread or on the queue's thread.
 //
 // Appends arrive in batches through four memory blocks that both sides see for the handle's life:
 //   payload    Uint8Array    the payloads of a batch, one behind the other
@@ -11,28 +11,31 @@
 //   positions  Float64Array  visible, written, durable, errno of the failure that ended the log
 // `positions` is brought up to date before every call of onProgress and by everything that submits.
 //
-// Lifetime: open -> closing (jobs drain) -> closed. A handle that is collected while it is open is
-// closed in the background; one whose environment ends is closed by a clean-up hook, which Node
-// runs before that of the thread-safe function because it was added after it.
 // Threads: the environment's JavaScript thread.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <set>
 #include <vector>
 
-#include "binding/append_queue.h"
-#include "binding/job.h"
 #include "binding/js.h"
-#include "binding/progress_signal.h"
+#include "binding/owner.h"
+#include "binding/submission_queue.h"
 #include "log/log.h"
 
 namespace ringleader::binding {
 
-class ReaderHandle;
+// One transaction and how far it is to be taken.
+struct Submission {
+  Entry entry;
+  Level level = Level::kFlushed;
+  std::shared_ptr<uint8_t[]> bytes;  // where the payload lies, once queued
 
-class LogHandle : public Napi::ObjectWrap<LogHandle> {
+  // Out.
+  Status status;
+  Appended appended;  // where status is ok
+};
+
+class LogHandle : public Napi::ObjectWrap<LogHandle>, public Owner {
  public:
   static Napi::Function Define(Napi::Env env);
   // Empty where the environment is going away; the log is closed then.
@@ -42,33 +45,17 @@ class LogHandle : public Napi::ObjectWrap<LogHandle> {
   // Runs when the object has been collected.
   ~LogHandle() override;
 
-  // For ReaderHandle.
-  Log& log() { return *parts_->log; }
-  bool open() const { return state_ == State::kOpen; }
-  void Enlist(ReaderHandle* reader) { readers_.insert(reader); }
-  void Delist(ReaderHandle* reader) { readers_.erase(reader); }
-  // A job that uses the log and an object that must not be collected meanwhile; Close waits for it.
-  template <typename T>
-  Napi::Value Start(Napi::Object held, typename Job<T>::Work work, typename Job<T>::Finish finish);
+  Napi::Object Self() override { return Value(); }
 
  private:
-  enum class State : uint8_t { kOpen, kClosing, kClosed };
-
-  // What outlives the handle when it is closed in the background. Destroyed from the last to the
-  // first: the queue's thread uses the log, the threads of both raise the signal.
-  struct Parts {
-    std::unique_ptr<ProgressSignal> signal;
-    std::unique_ptr<Log> log;
-    std::unique_ptr<AppendQueue> queue;
-  };
-  class BackgroundClose;
+  class Parts;
 
   Napi::Value Submit(const Napi::CallbackInfo& info);
   Napi::Value SubmitOne(const Napi::CallbackInfo& info);
   Napi::Value Collect(const Napi::CallbackInfo& info);
   Napi::Value TakeFailure(const Napi::CallbackInfo& info);
   Napi::Value Request(const Napi::CallbackInfo& info);
-  Napi::Value SetBusy(const Napi::CallbackInfo& info);
+  Napi::Value SetBusyCall(const Napi::CallbackInfo& info);
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Verify(const Napi::CallbackInfo& info);
   Napi::Value Stat(const Napi::CallbackInfo& info);
@@ -78,24 +65,15 @@ class LogHandle : public Napi::ObjectWrap<LogHandle> {
   Napi::Value RemoveConsumer(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
-  void TakeOver(Napi::Env env, std::unique_ptr<Log> log);
+  void Keep() override { Ref(); }
+  void LetGo() override { Unref(); }
+
+  void Open(Napi::Env env, std::unique_ptr<Log> log);
   void ShareMemory(Napi::Env env);
-  Napi::Value StartStatus(std::function<Status()> work);
+  SubmissionQueue<Submission>& queue();
   size_t SubmitAll();
   void PutResult(size_t i, const Appended& appended, Level level);
   void UpdatePositions();
-  void CallOnProgress(Napi::Env env);
-  void JobEnded();
-  void StartClosing();
-  void DropReaders();
-  static void OnEnvironmentEnd(void* self);
-
-  std::unique_ptr<Parts> parts_;
-  State state_ = State::kClosed;
-  bool busy_ = false;
-  size_t running_ = 0;  // jobs
-  std::set<ReaderHandle*> readers_;
-  Job<Nothing>* close_ = nullptr;  // asked for, and not started while jobs are running
 
   Napi::ObjectReference memory_;  // keeps the four blocks
   uint8_t* payload_ = nullptr;
@@ -108,17 +86,5 @@ class LogHandle : public Napi::ObjectWrap<LogHandle> {
   std::vector<Appended> appended_;
   std::vector<Status> failures_;  // of the last Collect, the next one to be taken last
 };
-
-template <typename T>
-Napi::Value LogHandle::Start(Napi::Object held, typename Job<T>::Work work,
-                             typename Job<T>::Finish finish) {
-  auto* job = new Job<T>(Env(), std::move(work), std::move(finish));
-  job->Hold(held);
-  ++running_;
-  job->BeforeSettling([this] { JobEnded(); });
-  const Napi::Value promise(Env(), job->promise());
-  job->Queue();
-  return promise;
-}
 
 }  // namespace ringleader::binding

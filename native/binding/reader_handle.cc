@@ -4,8 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "binding/log_handle.h"
-
 namespace ringleader::binding {
 namespace {
 
@@ -18,28 +16,27 @@ Napi::Function ReaderHandle::Define(Napi::Env env) {
   return DefineClass(env, "ReaderHandle", {InstanceMethod("next", &ReaderHandle::Next)});
 }
 
-Napi::Value ReaderHandle::Make(LogHandle& log, Lsn from) {
-  const Napi::Env env = log.Env();
+Napi::Value ReaderHandle::Make(Napi::Env env, Owner& owner, Lsn from) {
   const Napi::Object object = env.GetInstanceData<AddonData>()->reader_handle.New({});
   if (object.IsEmpty()) return object;
   ReaderHandle* reader = Unwrap(object);
-  reader->log_ = &log;
-  reader->log_object_ = Napi::Persistent(log.Value());
-  reader->reader_ = log.log().Read(from);
-  log.Enlist(reader);
+  reader->owner_ = &owner;
+  reader->owner_object_ = Napi::Persistent(owner.Self());
+  reader->reader_ = owner.log().Read(from);
+  owner.Enlist(reader);
   return object;
 }
 
 ReaderHandle::ReaderHandle(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
 
 ReaderHandle::~ReaderHandle() {
-  if (log_ != nullptr) log_->Delist(this);
+  if (owner_ != nullptr) owner_->Delist(this);
 }
 
 void ReaderHandle::Drop() {
   reader_.reset();
-  log_ = nullptr;
-  log_object_.Reset();
+  owner_ = nullptr;
+  owner_object_.Reset();
 }
 
 Result<ReaderHandle::Batch> ReaderHandle::ReadBatch(size_t batch_bytes) {
@@ -80,12 +77,12 @@ Napi::Value ReaderHandle::ToJs(Napi::Env env, const Batch& batch) {
 }
 
 Napi::Value ReaderHandle::Next(const Napi::CallbackInfo& info) {
-  if (reader_ == nullptr || !log_->open()) {
+  if (reader_ == nullptr || !owner_->open()) {
     return Throw(info.Env(), Status(Code::kClosed, "the log is closed"));
   }
   const auto batch_bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
-  return log_->Start<Batch>(
-      Value(), [this, batch_bytes] { return ReadBatch(batch_bytes); },
+  return owner_->Start<Batch>(
+      info.Env(), Value(), [this, batch_bytes] { return ReadBatch(batch_bytes); },
       [](Napi::Env env, Batch& batch) { return ToJs(env, batch); });
 }
 

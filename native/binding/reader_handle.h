@@ -12,22 +12,20 @@
 #include <vector>
 
 #include "binding/js.h"
+#include "binding/owner.h"
 #include "log/log_reader.h"
 
 namespace ringleader::binding {
 
-class LogHandle;
-
-class ReaderHandle : public Napi::ObjectWrap<ReaderHandle> {
+class ReaderHandle : public Napi::ObjectWrap<ReaderHandle>, public Dependent {
  public:
   static Napi::Function Define(Napi::Env env);
-  static Napi::Value Make(LogHandle& log, Lsn from);
+  static Napi::Value Make(Napi::Env env, Owner& owner, Lsn from);
 
   explicit ReaderHandle(const Napi::CallbackInfo& info);
   ~ReaderHandle() override;
 
-  // The log is being closed; no read is running.
-  void Drop();
+  void Drop() override;
 
  private:
   struct Batch {
@@ -39,8 +37,8 @@ class ReaderHandle : public Napi::ObjectWrap<ReaderHandle> {
   Result<Batch> ReadBatch(size_t batch_bytes);
   static Napi::Value ToJs(Napi::Env env, const Batch& batch);
 
-  LogHandle* log_ = nullptr;
-  Napi::ObjectReference log_object_;  // keeps log_
+  Owner* owner_ = nullptr;
+  Napi::ObjectReference owner_object_;  // keeps owner_
   std::unique_ptr<LogReader> reader_;
   Status failed_;
 };
