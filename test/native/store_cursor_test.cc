@@ -216,15 +216,36 @@ std::string RandomKey(Choices& choices) {
   return KeyOf(static_cast<DatabaseId>(1 + choices.Below(2)), key);
 }
 
+constexpr uint64_t kBaseVersion = 100;
+
+// Other rows for the base: all of them are replaced, in one batch.
+Reference FillBase(Choices& choices, BaseTree& base) {
+  CHECK_VALUE(const auto batch, base.Begin());
+  Reference rows;
+  for (DatabaseId database : {1u, 2u}) {
+    CHECK_VALUE(const uint64_t left, batch->RemoveRows(database, 1'000));
+    CHECK_EQ(left, 0u);
+  }
+  for (uint64_t writes = choices.Below(60); writes > 0; --writes) {
+    rows[RandomKey(choices)] = "base" + std::to_string(writes);
+  }
+  for (const auto& [row_key, value] : rows) {
+    CHECK_OK(batch->Put(AsBytes(row_key), Lsn(kBaseVersion), AsBytes(value)));
+  }
+  CHECK_OK(batch->SetApplied(Lsn(kBaseVersion)));
+  CHECK_OK(batch->Commit());
+  return rows;
+}
+
 struct World {
   HeapGeneration generations[3];
   WriteSet own;
   uint64_t at = 0;
   Reference rows;
 
-  explicit World(Choices& choices) {
-    at = 1 + choices.Below(400);
-    uint64_t lsn = 0;
+  World(Choices& choices, const Reference& base) : rows(base) {
+    at = kBaseVersion + choices.Below(400);
+    uint64_t lsn = kBaseVersion;
     for (HeapGeneration& generation : generations) {
       for (uint64_t writes = choices.Below(60); writes > 0; --writes) {
         Write(choices, generation, lsn += 1 + choices.Below(4));
@@ -284,13 +305,19 @@ void WalkBoth(Choices& choices, MergeCursor& cursor, const Reference& rows) {
 }
 
 TEST(store_cursor, any_walk_over_any_places) {
-  for (uint64_t round = 0; round < test::Scale(300); ++round) {
+  CHECK_VALUE(const auto base, BaseTree::Open(PosixEnv(), test::TempDir(), {}));
+  CHECK_VALUE(const auto snapshot, base->OpenSnapshot());
+  for (uint64_t round = 0; round < test::Scale(20); ++round) {
     Choices choices(test::Seed() * 1'000'003 + round);
-    const World world(choices);
-    const auto& generations = world.generations;
-    const auto cursor = Open({generations[2].get(), generations[1].get(), generations[0].get()},
-                             world.at, &world.own);
-    WalkBoth(choices, *cursor, world.rows);
+    const Reference base_rows = FillBase(choices, *base);
+    CHECK_OK(snapshot->Renew());
+    for (int i = 0; i < 20; ++i) {
+      const World world(choices, base_rows);
+      const auto& generations = world.generations;
+      const auto cursor = Open({generations[2].get(), generations[1].get(), generations[0].get()},
+                               world.at, &world.own, snapshot.get());
+      WalkBoth(choices, *cursor, world.rows);
+    }
   }
 }
 
