@@ -17,7 +17,6 @@ using namespace generation_format;
 namespace {
 
 constexpr uint32_t kNodeUnits = sizeof(generation_format::Node) / kUnitBytes;
-constexpr uint32_t kVersionUnits = sizeof(generation_format::Version) / kUnitBytes;
 
 uint32_t HeaderCrc(const generation_format::Header& header) {
   const auto* bytes = reinterpret_cast<const uint8_t*>(&header);

@@ -265,7 +265,7 @@ TEST(store_generation, damage_leads_nowhere_outside) {
   const size_t first = offsetof(generation_format::Header, nodes);
   const size_t used = generation_format::Places(kSize).first_free + filled.used_bytes();
   uint64_t noticed = 0;
-  for (uint64_t round = 0; round < Scale(1500); ++round) {
+  for (uint64_t round = 0; round < Scale(600); ++round) {
     HeapMemory memory(kSize);
     std::memcpy(memory.bytes().data(), healthy.bytes().data(), kSize);
     CHECK_VALUE(Generation generation, Generation::Attach(memory.bytes()));

@@ -1,4 +1,7 @@
 // The payload of a transaction: its bytes, its limits, and what is no operation.
+#include <sys/mman.h>
+
+#include "base/coding.h"
 #include "generation_fixture.h"
 #include "store/operations.h"
 
@@ -108,16 +111,23 @@ TEST(store_operations, limits_are_exact) {
 }
 
 TEST(store_operations, a_value_of_one_byte_too_many_is_damage) {
-  // Only the header and the row key are looked at, so the value need not exist: zero pages do.
+  // Only the header and the row key are looked at: the value costs address space and no memory.
   const std::vector<uint8_t> start = Encode(OperationKind::kPut, RowKeyOf(1, "k"), "");
-  std::vector<uint8_t> payload(start.size() + kMaxValueBytes + 1);
-  std::copy(start.begin(), start.end(), payload.begin());
-  const auto set = [&](uint64_t size) {
-    for (size_t i = 0; i < 4; ++i) payload[4 + i] = static_cast<uint8_t>(size >> (8 * i));
-    return Damaged(Bytes(payload).first(start.size() + size));
+  const size_t size = start.size() + kMaxValueBytes + 1;
+  void* const at = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(at != MAP_FAILED);
+  auto* const payload = static_cast<uint8_t*>(at);
+  std::memcpy(payload, start.data(), start.size());
+  const auto damaged = [&](uint64_t value_bytes) {
+    StoreLe(payload + 4, static_cast<uint32_t>(value_bytes));
+    return Damaged({payload, start.size() + value_bytes});
   };
-  CHECK(!set(kMaxValueBytes));
-  CHECK(set(kMaxValueBytes + 1));
+  const bool at_limit = damaged(kMaxValueBytes);
+  const bool above = damaged(kMaxValueBytes + 1);
+  munmap(at, size);
+  CHECK(!at_limit);
+  CHECK(above);
 }
 
 }  // namespace
