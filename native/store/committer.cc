@@ -16,53 +16,9 @@ namespace {
 constexpr size_t kChunk = 64;  // commits prepared and tried together
 constexpr uint64_t kLookAgainNs = 10'000'000;
 constexpr uint32_t kManyOperations = 65535;
-// Room is kept for inserting the transactions of a dead writer once more, up to this size.
-constexpr uint64_t kRedoBytes = uint64_t{1} << 20;
 constexpr int kMaxRefreshes = 1000;
 
-Status OverlayDamaged() {
-  return Status(Code::kCorruption, "the overlay in shared memory is damaged");
-}
-
 }  // namespace
-
-struct Committer::Prepared {
-  PayloadSummary summary;
-  // Of an atomic operation: the payload that its rule makes of the row as the view showed it.
-  std::vector<uint8_t> payload;
-  Lsn read_at;
-  bool changed = false;  // in the section, after the checksum of its payload was made
-  uint64_t hash = 0;
-};
-
-// --- inserting ----------------------------------------------------------------------------------
-
-Status Committer::Insert(Generation& generation, Lsn end, Bytes payload, bool again) {
-  OperationReader reader(payload);
-  Operation operation;
-  while (reader.Next(&operation)) {
-    const uint64_t hash = HashRowKey(operation.row_key);
-    if (again) {
-      Row row;
-      const Found found = generation.Newest(operation.row_key, hash, &row);
-      if (found == Found::kDamaged) return OverlayDamaged();
-      // Insertions happen in order: what is above this one was made after it.
-      if (found != Found::kNothing && row.version > end) continue;
-      const bool there = found != Found::kNothing && row.version == end;
-      if (there && operation.removes() && found == Found::kRemoved) continue;
-      if (there && !operation.removes() && found == Found::kValue &&
-          std::ranges::equal(row.value, operation.value)) {
-        continue;
-      }
-    }
-    RL_RETURN_IF_ERROR(
-        generation.Insert(end, operation.row_key, hash, operation.removes(), operation.value));
-  }
-  if (reader.damaged()) {
-    return Status(Code::kCorruption, "the log holds a record that is no transaction of databases");
-  }
-  return Status::Ok();
-}
 
 // The hook of whoever appends without a commit, and of the repair after a death.
 class Committer::Plain : public WriterHook {
@@ -83,7 +39,7 @@ class Committer::Plain : public WriterHook {
     if (active.used_bytes() + summary.overlay_bytes > active.capacity()) {
       return Status(Code::kFailed, "no room to insert what a dead process had committed");
     }
-    RL_RETURN_IF_ERROR(Committer::Insert(active, end, entry.payload, true));
+    RL_RETURN_IF_ERROR(InsertPayload(active, end, entry.payload, true));
     if (summary.changes_catalogue) {
       committer_.region_->commit.catalogue.store(end.value, std::memory_order_release);
     }
@@ -95,204 +51,6 @@ class Committer::Plain : public WriterHook {
  private:
   Committer& committer_;
 };
-
-// --- the writer section -------------------------------------------------------------------------
-
-// One call's commits inside the writer section.
-class Committer::Section : public WriterHook {
- public:
-  Section(Committer& committer, GenerationSetRef set, std::span<Commit*> commits,
-          std::span<Prepared> prepared)
-      : committer_(committer),
-        region_(committer.region_),
-        set_(std::move(set)),
-        commits_(commits),
-        prepared_(prepared) {}
-
-  Stop stop() const { return stop_; }
-  void Restart() { stop_ = Stop::kNone; }
-
-  Admission Admit(size_t index, Lsn tail, Entry& entry) override {
-    Commit& commit = *commits_[index];
-    Prepared& prepared = prepared_[index];
-    index_ = index;
-    if (commit.verdict != Verdict::kPending) return Admission::kRefuse;
-    if (committer_.overlay_.epoch() != set_->epoch) return StopFor(Stop::kRefresh);
-    if (!committer_.reservation_.Admits(commit.ticket)) return StopFor(Stop::kReserved);
-    const uint64_t catalogue = region_->commit.catalogue.load(std::memory_order_acquire);
-    if (commit.catalogue != catalogue) return StopFor(Stop::kCatalogue);
-    bool changed = false;
-    if (commit.atomic != nullptr) {
-      const Verdict verdict = ApplyAtomic(commit, prepared, &changed);
-      if (verdict == Verdict::kPending) return StopFor(Stop::kReread);
-      if (verdict != Verdict::kCommitted) return Refuse(commit, verdict);
-      entry.payload = prepared.payload;
-    } else if (Conflicts(commit)) {
-      // Relaxed: statistics.
-      region_->commit.conflicts.fetch_add(1, std::memory_order_relaxed);
-      return Refuse(commit, commit.error.ok() ? Verdict::kConflict : Verdict::kInvalid);
-    }
-    const Admission admission = MakeRoom(tail, prepared.summary.overlay_bytes);
-    return changed && admission == Admission::kAppend ? Admission::kAppendChanged : admission;
-  }
-
-  Status Insert(Lsn end, const Entry& entry) override {
-    RL_RETURN_IF_ERROR(Committer::Insert(set_->active(), end, entry.payload, false));
-    if (prepared_[index_].summary.changes_catalogue) {
-      region_->commit.catalogue.store(end.value, std::memory_order_release);
-    }
-    // Relaxed: statistics.
-    region_->commit.commits.fetch_add(1, std::memory_order_relaxed);
-    return Status::Ok();
-  }
-
-  Status Redo(Lsn, const Entry&) override { return Status::Ok(); }  // the permanent hook's
-  void Mend() override {}
-
- private:
-  Admission StopFor(Stop stop) {
-    stop_ = stop;
-    return Admission::kStop;
-  }
-  static Admission Refuse(Commit& commit, Verdict verdict) {
-    commit.verdict = verdict;
-    return Admission::kRefuse;
-  }
-
-  // The newest version of a row that is in any generation.
-  Found Newest(Bytes row_key, uint64_t hash, Row* row) const {
-    for (auto place = set_->list.rbegin(); place != set_->list.rend(); ++place) {
-      const Found found = (*place)->generation.Newest(row_key, hash, row);
-      if (found != Found::kNothing) return found;
-    }
-    return Found::kNothing;
-  }
-
-  // Versions above this are all in the generations at hand.
-  Lsn Horizon() const {
-    const uint64_t oldest = set_->list.front()->generation.sequence();
-    return Lsn(region_.slot(oldest).start.load(std::memory_order_acquire));
-  }
-
-  bool Changed(Commit& commit, Bytes row_key) {
-    Row row;
-    switch (Newest(row_key, HashRowKey(row_key), &row)) {
-      case Found::kNothing:
-        return false;
-      case Found::kDamaged:
-        commit.error = OverlayDamaged();
-        return true;
-      default:
-        return row.version > commit.snapshot;
-    }
-  }
-
-  bool RangeChanged(Commit& commit, const ReadSet::Range& range) {
-    const auto bytes = [](const std::string& text) {
-      return Bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
-    };
-    for (const auto& place : set_->list) {
-      const uint64_t end =
-          region_.slot(place->generation.sequence()).end.load(std::memory_order_acquire);
-      if (end <= commit.snapshot.value) continue;
-      Generation::Cursor cursor(place->generation);
-      for (bool more = cursor.SeekAtLeast(bytes(range.low)); more; more = cursor.Next()) {
-        if (!range.high.empty() && CompareRowKeys(cursor.row_key(), bytes(range.high)) >= 0) break;
-        Row row;
-        const Found found = cursor.Read(kMaxLsn, &row);
-        if (found != Found::kNothing && row.version > commit.snapshot) return true;
-      }
-      if (cursor.damaged()) {
-        commit.error = OverlayDamaged();
-        return true;
-      }
-    }
-    return false;
-  }
-
-  // Whether anything the commit rests on has changed since its snapshot.
-  bool Conflicts(Commit& commit) {
-    if (commit.reads == nullptr && !commit.first_committer_wins) return false;
-    if (commit.history != region_->commit.history.load(std::memory_order_acquire)) return true;
-    if (commit.snapshot < Horizon()) return true;  // too old to tell
-    if (commit.reads != nullptr) {
-      for (const std::string& key : commit.reads->keys()) {
-        const Bytes row_key(reinterpret_cast<const uint8_t*>(key.data()), key.size());
-        if (Changed(commit, row_key)) return true;
-      }
-      for (const ReadSet::Range& range : commit.reads->ranges()) {
-        if (RangeChanged(commit, range)) return true;
-      }
-    }
-    if (!commit.first_committer_wins) return false;
-    OperationReader reader(commit.payload);
-    Operation operation;
-    while (reader.Next(&operation)) {
-      if (Changed(commit, operation.row_key)) return true;
-    }
-    return false;
-  }
-
-  // kPending: the row has to be read again. kCommitted: the payload is ready.
-  Verdict ApplyAtomic(Commit& commit, Prepared& prepared, bool* changed) {
-    AtomicOperation& atomic = *commit.atomic;
-    if (prepared.read_at < Horizon() ||
-        commit.history != region_->commit.history.load(std::memory_order_acquire)) {
-      return Verdict::kPending;
-    }
-    Row row;
-    const Found found = Newest(atomic.row_key, prepared.hash, &row);
-    if (found == Found::kDamaged) {
-      commit.error = OverlayDamaged();
-      return Verdict::kInvalid;
-    }
-    if (found != Found::kNothing && row.version > prepared.read_at) {
-      std::optional<Row> current;
-      if (found == Found::kValue) current = row;
-      const Status applied = ApplyAtomicRule(current, &atomic, &prepared.payload);
-      if (!applied.ok()) {
-        commit.error = applied;
-        return Verdict::kInvalid;
-      }
-      // What was admitted once and found no room is asked again, with the payload of then.
-      prepared.read_at = row.version;
-      prepared.changed = true;
-      if (!prepared.payload.empty()) {
-        const auto summary = SummarizePayload(prepared.payload);
-        RL_CHECK(summary.ok());
-        prepared.summary = summary.value();
-      }
-    }
-    *changed = prepared.changed;
-    return prepared.payload.empty() ? Verdict::kUnchanged : Verdict::kCommitted;
-  }
-
-  Admission MakeRoom(Lsn tail, uint64_t bytes) {
-    const Generation& active = set_->active();
-    const uint64_t used = active.used_bytes();
-    const uint64_t wanted = bytes <= kRedoBytes ? 2 * bytes : bytes;
-    if (used + wanted > active.capacity()) {
-      uint64_t want = region_->fold.want_bytes.load(std::memory_order_acquire);
-      const uint64_t memory = Generation::BytesFor(wanted);
-      if (want < memory) region_->fold.want_bytes.store(memory, std::memory_order_release);
-      // An empty one that is too small is passed over: the next one is made to measure.
-      return StopFor(committer_.overlay_.Rotate(tail) ? Stop::kRefresh : Stop::kRoom);
-    }
-    const bool admitted =
-        used == 0 || used + bytes <= region_->fold.admit.load(std::memory_order_acquire);
-    return admitted ? Admission::kAppend : StopFor(Stop::kRoom);
-  }
-
-  Committer& committer_;
-  StoreRegion& region_;
-  GenerationSetRef set_;
-  std::span<Commit*> commits_;
-  std::span<Prepared> prepared_;
-  size_t index_ = 0;  // of the entry that was admitted last
-  Stop stop_ = Stop::kNone;
-};
-
-// --- outside the section ------------------------------------------------------------------------
 
 Committer::Committer(Env& env, Log& log, Overlay& overlay, BaseTree& base, StoreRegion& region,
                      Reservation& reservation, std::function<void()> room_wanted)
@@ -324,7 +82,7 @@ void Committer::ReturnView(std::unique_ptr<View> view) {
 }
 
 // Applies the rule of an atomic operation to the row as it is now.
-Status Committer::ReadForAtomic(Commit& commit, Prepared* prepared) {
+Status Committer::ReadForAtomic(Commit& commit, PreparedCommit* prepared) {
   std::unique_ptr<View> view = BorrowView();
   Status status = view->Renew();
   if (status.ok()) {
@@ -339,7 +97,7 @@ Status Committer::ReadForAtomic(Commit& commit, Prepared* prepared) {
   return status;
 }
 
-void Committer::Prepare(Commit& commit, Prepared* prepared) {
+void Committer::Prepare(Commit& commit, PreparedCommit* prepared) {
   if (commit.verdict != Verdict::kPending) return;
   Bytes payload = commit.payload;
   if (commit.atomic != nullptr) {
@@ -408,7 +166,7 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
   while (done < commits.size()) {
     const size_t count = std::min(kChunk, commits.size() - done);
     const std::span<Commit*> chunk = commits.subspan(done, count);
-    std::array<Prepared, kChunk> prepared;
+    std::array<PreparedCommit, kChunk> prepared;
     std::array<Entry, kChunk> entries;
     std::array<Appended, kChunk> appended;
     for (size_t i = 0; i < count; ++i) {
@@ -422,8 +180,8 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
     size_t placed = 0;
     for (int tries = 0; placed < count; ++tries) {
       RL_ASSIGN_OR_RETURN(GenerationSetRef set, overlay_.Current());
-      Section section(*this, std::move(set), chunk.subspan(placed),
-                      std::span(prepared).subspan(placed));
+      CommitSection section(overlay_, region_, reservation_, std::move(set), chunk.subspan(placed),
+                            std::span(prepared).subspan(placed));
       RL_ASSIGN_OR_RETURN(const size_t now,
                           log_.TryAppend(std::span(entries).subspan(placed, count - placed),
                                          std::span(appended).subspan(placed), &section));
@@ -469,12 +227,13 @@ void Committer::Wait(Stop stop, uint32_t sequence) {
 Status Committer::CommitOne(Commit& commit, uint64_t timeout_ns) {
   const uint64_t began = env_.clock.MonotonicNanos();
   Commit* const one = &commit;
-  Prepared prepared;
+  PreparedCommit prepared;
   Prepare(commit, &prepared);
   while (commit.verdict == Verdict::kPending) {
     const uint32_t sequence = region_.ProgressSequence();
     RL_ASSIGN_OR_RETURN(GenerationSetRef set, overlay_.Current());
-    Section section(*this, std::move(set), {const_cast<Commit**>(&one), 1}, {&prepared, 1});
+    CommitSection section(overlay_, region_, reservation_, std::move(set),
+                          {const_cast<Commit**>(&one), 1}, {&prepared, 1});
     Entry entry;
     entry.payload = commit.atomic != nullptr ? Bytes(prepared.payload) : commit.payload;
     entry.operations =

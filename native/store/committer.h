@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "log/log.h"
 #include "store/commit.h"
+#include "store/commit_section.h"
 #include "store/overlay.h"
 #include "store/reservation.h"
 #include "store/view.h"
@@ -41,17 +42,11 @@ class Committer {
   // What the log's appender calls when no commit is behind it: term records, redo.
   WriterHook& hook();
 
-  // Inserts a transaction of the log that is being replayed; alone. The caller has seen to room.
-  static Status Insert(Generation& generation, Lsn end, Bytes payload, bool again);
-
  private:
-  class Section;
   class Plain;
-  struct Prepared;
-  enum class Stop : uint8_t { kNone, kRefresh, kCatalogue, kReread, kReserved, kRoom };
 
-  void Prepare(Commit& commit, Prepared* prepared);
-  Status ReadForAtomic(Commit& commit, Prepared* prepared);
+  void Prepare(Commit& commit, PreparedCommit* prepared);
+  Status ReadForAtomic(Commit& commit, PreparedCommit* prepared);
   Status CheckDatabases(Commit& commit, Bytes payload);
   void Wait(Stop stop, uint32_t sequence);
   std::unique_ptr<View> BorrowView();

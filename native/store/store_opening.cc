@@ -112,7 +112,7 @@ Status Store::Parts::Replay(Log& log) {
       RL_CHECK(overlay->Rotate(entry->lsn));
       RL_ASSIGN_OR_RETURN(set, overlay->Current());
     }
-    RL_RETURN_IF_ERROR(Committer::Insert(set->active(), entry->end, entry->payload, false));
+    RL_RETURN_IF_ERROR(InsertPayload(set->active(), entry->end, entry->payload, false));
     ++replayed_records;
   }
   replay_ns = env.clock.MonotonicNanos() - began;
