@@ -224,10 +224,12 @@ TEST(store_generation_crash, killed_at_random_and_redone) {
     SharedValue<std::atomic<uint64_t>> visible;
     GenerationModel model;
     uint64_t modelled = 0;
-    for (int life = 0; life < 40; ++life, ++kills) {
+    for (int life = 0; life < 20; ++life, ++kills) {
       Child child([&] { Write(pages.bytes(), *visible); });
       const uint64_t before = modelled;
-      while (visible->load(std::memory_order_acquire) == before) std::this_thread::yield();
+      while (visible->load(std::memory_order_acquire) == before) {
+        std::this_thread::sleep_for(std::chrono::microseconds(20));
+      }
       std::this_thread::sleep_for(std::chrono::microseconds(dice() % 300));
       child.Kill();
       const uint64_t now = visible->load(std::memory_order_acquire);
