@@ -38,6 +38,11 @@ const mutants = [
     name: 'PublishBeforeVersion',
     tests: ['store_generation_crash.any_instruction_may_be_the_last'],
   },
+  {
+    name: 'AppliedOutsideBatch',
+    tests: ['store_base_process.readers_in_threads_see_whole_batches'],
+  },
+  { name: 'SkipRowChecksum', tests: ['store_base_damage.a_flip_anywhere_in_a_row_is_met'] },
 ]
 
 // kNone and kCount are not bugs.

@@ -1,0 +1,283 @@
+// The base tree among several threads and processes, some of which are killed.
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "child_process.h"
+#include "env_posix_mount.h"
+#include "store_base_fixture.h"
+
+namespace ringleader::test {
+namespace {
+
+constexpr int kRows = 200;
+
+std::string NthKey(int row) { return RowKey(1, "row" + std::to_string(row)); }
+
+// A batch after which every row says `number`, like the applied LSN. Every third one has rows of
+// its own, which the next one takes away.
+void CommitNumber(BaseTree& base, uint64_t number) {
+  const std::string value = std::string(number % 90, 'x') + std::to_string(number);
+  CHECK_VALUE(auto batch, base.Begin());
+  for (int row = 0; row < kRows; ++row) PutRow(*batch, NthKey(row), number, value);
+  if (number % 3 == 0) {
+    for (int row = 0; row < 50; ++row) {
+      PutRow(*batch, RowKey(2, std::to_string(row)), number, std::string(2500, 'y'));
+    }
+  } else {
+    CHECK_OK(batch->RemoveRows(2, 1000).status());
+  }
+  CHECK_OK(batch->SetApplied(Lsn(number)));
+  CHECK_OK(batch->Commit());
+}
+
+// The number of the batch that a snapshot shows, all of it and nothing else.
+uint64_t CheckNumber(BaseTree::Snapshot& snapshot) {
+  const uint64_t number = snapshot.applied().value;
+  const std::string value = std::string(number % 90, 'x') + std::to_string(number);
+  int rows[2] = {0, 0};
+  CHECK_VALUE(auto cursor, BaseTree::Cursor::Open(snapshot));
+  CHECK_OK(cursor->SeekAtLeast({}));
+  while (cursor->valid()) {
+    CHECK_EQ(cursor->row().version, Lsn(number));
+    const DatabaseId database = LoadRowPrefix(cursor->row_key());
+    rows[database - 1] += 1;
+    if (database == 1) CHECK_EQ(AsText(cursor->row().value), value);
+    CHECK_OK(cursor->Next());
+  }
+  CHECK_EQ(rows[0], kRows);
+  CHECK_EQ(rows[1], number % 3 == 0 ? 50 : 0);
+  CHECK_VALUE(const uint64_t counted, snapshot.Rows(2));
+  CHECK_EQ(counted, number % 3 == 0 ? 50u : 0u);
+  return number;
+}
+
+TEST(store_base_process, readers_in_threads_see_whole_batches) {
+  auto base = OpenBase(TempDir());
+  CommitNumber(*base, 5000);
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> seen{0}, failed{0};
+  const auto read = [&] {
+    try {
+      CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+      uint64_t before = 0;
+      while (!stop.load(std::memory_order_acquire)) {
+        CHECK_OK(snapshot->Renew());
+        const uint64_t number = CheckNumber(*snapshot);
+        CHECK(number >= before);
+        before = number;
+        seen.fetch_add(1, std::memory_order_acq_rel);
+      }
+    } catch (const Failure& failure) {
+      std::printf("    %s\n", failure.text.c_str());
+      failed.fetch_add(1, std::memory_order_acq_rel);
+    }
+  };
+  std::vector<std::thread> readers;
+  for (int i = 0; i < 3; ++i) readers.emplace_back(read);
+  const uint64_t last = 5000 + Scale(60);
+  for (uint64_t number = 5001; number <= last; ++number) CommitNumber(*base, number);
+  while (seen.load(std::memory_order_acquire) < 10 && failed.load(std::memory_order_acquire) == 0) {
+    usleep(1000);
+  }
+  stop.store(true, std::memory_order_release);
+  for (std::thread& reader : readers) reader.join();
+  CHECK_EQ(failed.load(std::memory_order_acquire), 0u);
+  CHECK_OK(base->Verify().status());
+}
+
+struct Progress {
+  std::atomic<uint64_t> committed, read;
+  std::atomic<bool> stop;
+};
+
+TEST(store_base_process, a_killed_writer_leaves_whole_batches) {
+  const std::string directory = TempDir();
+  SharedValue<Progress> progress;
+  CommitNumber(*OpenBase(directory), 5000);
+  progress->committed.store(5000, std::memory_order_release);
+  Child reader([&] {
+    auto base = OpenBase(directory);
+    CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+    while (!progress->stop.load(std::memory_order_acquire)) {
+      const uint64_t before = progress->committed.load(std::memory_order_acquire);
+      CHECK_OK(snapshot->Renew());
+      CHECK(CheckNumber(*snapshot) >= before);
+      progress->read.fetch_add(1, std::memory_order_acq_rel);
+    }
+  });
+  std::mt19937_64 random(Seed());
+  const uint64_t kills = Scale(40);
+  for (uint64_t i = 0; i < kills; ++i) {
+    Child writer([&] {
+      auto base = OpenBase(directory);
+      for (;;) {
+        CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+        const uint64_t number = snapshot->applied().value + 1;
+        CommitNumber(*base, number);
+        progress->committed.store(number, std::memory_order_release);
+      }
+    });
+    usleep(static_cast<useconds_t>(random() % 25'000));
+    writer.Kill();
+    if (i % 10 == 0) {
+      Child checker([&] { CHECK_OK(OpenBase(directory)->Verify().status()); });
+      checker.Join();
+    }
+  }
+  progress->stop.store(true, std::memory_order_release);
+  reader.Join();
+  CHECK(progress->read.load(std::memory_order_acquire) > 0);
+  auto base = OpenBase(directory);
+  CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+  CHECK(CheckNumber(*snapshot) >= progress->committed.load(std::memory_order_acquire));
+  CHECK_OK(base->Verify().status());
+}
+
+TEST(store_base_process, opening_races_with_closing) {
+  const std::string directory = TempDir();
+  SharedValue<Progress> progress;
+  {
+    std::vector<std::unique_ptr<Child>> children;
+    for (int i = 0; i < 6; ++i) {
+      children.push_back(std::make_unique<Child>([&directory, &progress, i] {
+        for (uint64_t round = 0; round < Scale(25); ++round) {
+          auto base = OpenBase(directory);
+          const std::string key = RowKey(1, std::to_string(i));
+          CHECK_VALUE(auto batch, base->Begin());
+          PutRow(*batch, key, round, std::to_string(round));
+          CHECK_OK(batch->Commit());
+          CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+          CHECK(GetRow(*snapshot, key) == (ModelRow{round, std::to_string(round)}));
+          progress->committed.fetch_add(1, std::memory_order_acq_rel);
+        }
+      }));
+    }
+    for (const auto& child : children) child->Join();
+  }
+  CHECK_EQ(progress->committed.load(std::memory_order_acquire), 6 * Scale(25));
+  CHECK_VALUE(const uint64_t rows, OpenBase(directory)->Verify());
+  CHECK_EQ(rows, 6u);
+}
+
+TEST(store_base_process, places_of_dead_readers_are_used_again) {
+  const std::string directory = TempDir();
+  BaseOptions options = TestBaseOptions();
+  options.max_readers = 5;
+  auto base = OpenBase(directory, options);
+  SharedValue<std::atomic<bool>> ready;
+  std::vector<std::unique_ptr<BaseTree::Snapshot>> snapshots;
+  const auto open = [&](BaseTree& tree) {
+    CHECK_VALUE(auto snapshot, tree.OpenSnapshot());
+    snapshots.push_back(std::move(snapshot));
+  };
+  Child other([&] {
+    auto tree = OpenBase(directory, options);
+    for (int i = 0; i < 4; ++i) open(*tree);
+    ready->store(true, std::memory_order_release);
+    for (;;) pause();
+  });
+  while (!ready->load(std::memory_order_acquire)) usleep(1000);
+  open(*base);
+  CHECK_CODE(base->OpenSnapshot().status(), Code::kBusy);
+  other.Kill();
+  for (int i = 0; i < 4; ++i) open(*base);
+  CHECK_CODE(base->OpenSnapshot().status(), Code::kBusy);
+  // A released snapshot keeps its place.
+  snapshots[0]->Release();
+  CHECK_CODE(base->OpenSnapshot().status(), Code::kBusy);
+  snapshots.pop_back();
+  open(*base);
+  CHECK_OK(base->CheckReaders());
+}
+
+TEST(store_base_process, a_copy_while_writing_is_one_state) {
+  const std::string directory = TempDir();
+  auto base = OpenBase(directory);
+  CommitNumber(*base, 5000);
+  std::atomic<bool> stop{false};
+  std::string failure;
+  std::thread writer([&] {
+    try {
+      for (uint64_t number = 5001; !stop.load(std::memory_order_acquire); ++number) {
+        CommitNumber(*base, number);
+      }
+    } catch (const Failure& failed) {
+      failure = failed.text;
+    }
+  });
+  for (uint64_t i = 0; i < Scale(8); ++i) {
+    const std::string target = TempDir();
+    std::filesystem::create_directory(target + "/base");
+    std::ofstream out(target + "/base/data.mdb", std::ios::binary);
+    const auto applied = base->Copy([&](Bytes piece) {
+      out << AsText(piece);
+      usleep(2000);
+      return Status::Ok();
+    });
+    out.close();
+    CHECK_OK(applied.status());
+    auto copy = OpenBase(target);
+    CHECK_VALUE(auto snapshot, copy->OpenSnapshot());
+    CHECK_EQ(CheckNumber(*snapshot), applied.value().value);
+    snapshot.reset();
+    CHECK_OK(copy->Verify().status());
+    CommitNumber(*copy, 90'000 + i);
+    CHECK_OK(copy->Verify().status());
+  }
+  const Status refusal(Code::kNoSpace, "the sink is full");
+  CHECK_CODE(base->Copy([&](Bytes) { return refusal; }).status(), Code::kNoSpace);
+  stop.store(true, std::memory_order_release);
+  writer.join();
+  CHECK_EQ(failure, "");
+}
+
+TEST(store_base_process, a_full_disk_refuses_a_batch_whole) {
+  WithMount("tmpfs", "size=3m", [](const std::string& directory) {
+    auto base = OpenBase(directory);
+    uint64_t number = 5000;
+    CommitNumber(*base, number);
+    const auto fill = [&](uint64_t rows) {
+      CHECK_VALUE(auto batch, base->Begin());
+      Status status;
+      for (uint64_t i = 0; i < rows && status.ok(); ++i) {
+        const std::string key = RowKey(1, "filler" + std::to_string(i));
+        status = batch->Put(AsBytes(key), Lsn(1), AsBytes(std::string(1000, 'f')));
+      }
+      return status.ok() ? batch->Commit() : status;
+    };
+    for (int i = 0; i < 3; ++i) CHECK_CODE(fill(4000), Code::kNoSpace);
+    CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+    CHECK_EQ(CheckNumber(*snapshot), number);
+    CHECK_OK(base->Verify().status());
+    CHECK_EQ(mount("none", directory.c_str(), "tmpfs", MS_REMOUNT, "size=30m"), 0);
+    CHECK_OK(fill(4000));
+    CHECK_VALUE(const uint64_t rows, base->Verify());
+    CHECK_EQ(rows, 4000u + kRows);
+  });
+}
+
+TEST(store_base_process, a_child_of_fork_opens_for_itself) {
+  const std::string directory = TempDir();
+  auto base = OpenBase(directory);
+  CommitNumber(*base, 5000);
+  Child child([&] {
+    auto own = OpenBase(directory);
+    CommitNumber(*own, 5001);
+    base.reset();
+  });
+  child.Join();
+  CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+  CHECK_EQ(CheckNumber(*snapshot), 5001u);
+  Child other([&] { CommitNumber(*OpenBase(directory), 5002); });
+  other.Join();
+  CHECK_OK(snapshot->Renew());
+  CHECK_EQ(CheckNumber(*snapshot), 5002u);
+}
+
+}  // namespace
+}  // namespace ringleader::test
