@@ -43,6 +43,14 @@ const mutants = [
     tests: ['store_base_process.readers_in_threads_see_whole_batches'],
   },
   { name: 'SkipRowChecksum', tests: ['store_base_damage.a_flip_anywhere_in_a_row_is_met'] },
+  {
+    name: 'IgnoreRanges',
+    tests: ['store_transaction.a_change_inside_a_range_that_was_read_is_a_conflict'],
+  },
+  {
+    name: 'ReadBaseBeforeGenerations',
+    tests: ['store_view.misses_nothing_that_is_folded_while_it_is_taken'],
+  },
 ]
 
 // kNone and kCount are not bugs.
