@@ -84,6 +84,10 @@ class Generation {
   // The newest version of all, whatever the snapshot: for validation, which compares row->version.
   Found Newest(Bytes row_key, uint64_t hash, Row* row) const;
 
+  // Walks every node and version: kCorruption where a link leads outside, row keys or versions are
+  // out of order, or a version does not lie above `above` and at or below `up_to`.
+  Status Verify(Lsn above, Lsn up_to) const;
+
   // Walks the nodes in row-key order. Nodes inserted meanwhile may or may not be met; those that
   // were there at the start of the walk are.
   class Cursor {
@@ -124,7 +128,7 @@ class Generation {
   explicit Generation(MutableBytes memory);
 
   Header& header() const;
-  std::atomic<uint32_t>& Bucket(uint64_t hash) const;
+  std::atomic<uint64_t>& Bucket(uint64_t hash) const;
   std::atomic<uint32_t>& Link(uint32_t node, uint32_t level) const;
   // Null where it does not lie inside.
   Node* NodeAt(uint32_t offset) const;
@@ -133,6 +137,7 @@ class Generation {
   Bytes RowKey(uint32_t node) const;
   Bytes ValueOf(const Version& version) const;
   void Prefetch(uint32_t offset) const;
+  void PrefetchFree() const;
   void PrefetchBelow(uint32_t node, uint32_t level) const;
 
   bool FindInBucket(Bytes row_key, uint64_t hash, uint32_t* node) const;

@@ -1,8 +1,9 @@
 // How a generation lies in shared memory (docs/FORMATS.md#generation). For generation*.cc and their
 // tests only.
 //
-//   header | buckets: u32 each | head node | nodes and versions, in the order of their insertion
+//   header | buckets: u64 each | head node | nodes and versions, in the order of their insertion
 //
+//   bucket:   offset of its newest node u32 | filter of the tags in its chain u32
 //   node:     padding | links above the bottom, highest first | Node | rest of the row key, padded
 //   to 8 version:  Version | value, padded to 8
 //
@@ -76,6 +77,18 @@ struct Version {
 };
 static_assert(sizeof(Version) == 16);
 
+// Two bits for each tag. A row that is not there is told from the bucket alone, mostly: that is
+// what most reads ask of most generations, and a node is another cache miss.
+constexpr uint32_t FilterBits(uint32_t tag) {
+  return uint32_t{1} << tag % 32 | uint32_t{1} << tag / 32 % 32;
+}
+constexpr uint32_t BucketHead(uint64_t bucket) { return static_cast<uint32_t>(bucket); }
+constexpr uint32_t BucketFilter(uint64_t bucket) { return static_cast<uint32_t>(bucket >> 32); }
+constexpr uint64_t MakeBucket(uint32_t head, uint32_t filter) {
+  return uint64_t{filter} << 32 | head;
+}
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free);
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 static_assert(sizeof(std::atomic<uint32_t>) == sizeof(uint32_t));
 
@@ -114,7 +127,7 @@ inline constexpr uint64_t kMaxTowerAndPaddingBytes = 56;
 struct Places {
   explicit constexpr Places(uint64_t bytes)
       : buckets(static_cast<uint32_t>(bytes / kBytesPerBucket)),
-        head(sizeof(Header) + RoundUp(buckets * sizeof(uint32_t)) + kMaxTowerBytes),
+        head(sizeof(Header) + RoundUp(buckets * sizeof(uint64_t)) + kMaxTowerBytes),
         first_free(head + sizeof(Node)) {}
 
   uint32_t buckets;

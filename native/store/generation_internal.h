@@ -63,9 +63,9 @@ inline Generation::Header& Generation::header() const {
 }
 
 // The high half of the hash chooses the bucket, the low half is the tag.
-inline std::atomic<uint32_t>& Generation::Bucket(uint64_t hash) const {
+inline std::atomic<uint64_t>& Generation::Bucket(uint64_t hash) const {
   const uint64_t index = (hash >> 32) * buckets_ >> 32;
-  return reinterpret_cast<std::atomic<uint32_t>*>(memory_ + sizeof(Header))[index];
+  return reinterpret_cast<std::atomic<uint64_t>*>(memory_ + sizeof(Header))[index];
 }
 
 // Any level of any node that NodeAt accepts lies inside: in front of the head there is room for the
@@ -114,6 +114,7 @@ inline void Generation::Prefetch(uint32_t offset) const {
 inline void Generation::PrefetchBelow(uint32_t node, uint32_t level) const {
   if (level > 0) Prefetch(Link(node, level - 1).load(std::memory_order_acquire));
   if (level > 1) Prefetch(Link(node, level - 2).load(std::memory_order_acquire));
+  if (level > 2) Prefetch(Link(node, level - 3).load(std::memory_order_acquire));
 }
 
 }  // namespace ringleader
