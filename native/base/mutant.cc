@@ -59,6 +59,10 @@ const char* MutantName(Mutant mutant) {
       return "AppliedOutsideBatch";
     case Mutant::kSkipRowChecksum:
       return "SkipRowChecksum";
+    case Mutant::kBackupWithoutHold:
+      return "BackupWithoutHold";
+    case Mutant::kBulkLoadEarlyName:
+      return "BulkLoadEarlyName";
     case Mutant::kCount:
       break;
   }

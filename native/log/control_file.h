@@ -41,6 +41,9 @@ struct ControlState {
   Lsn start;           // the log holds everything from here on; segments below may be gone
   Lsn durable_mark;    // the log was flushed at least up to here
   bool clean = false;  // closed in order: the log ends at durable_mark
+  // Of the file `lock` when the environment was opened last; 0 = not known. Tells a copy of the
+  // directory, which has a file of its own, from the directory itself, wherever it was moved to.
+  uint64_t lock_inode = 0;
   std::vector<Consumer> consumers;
 };
 

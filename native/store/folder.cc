@@ -11,7 +11,6 @@ namespace {
 
 constexpr uint64_t kMaxBatchRows = 50'000;
 constexpr uint64_t kMaxBatchBytes = uint64_t{64} << 20;
-constexpr uint64_t kRemovedAtOnce = 20'000;
 constexpr uint64_t kLookAgainNs = 100'000'000;
 constexpr uint64_t kRetryNs = 200'000'000;
 constexpr uint64_t kCheckReadersNs = 5'000'000'000;
@@ -117,6 +116,7 @@ Result<bool> Folder::TickHolding() {
   if (now - readers_checked_ns_ > kCheckReadersNs) {
     readers_checked_ns_ = now;
     RL_RETURN_IF_ERROR(base_.CheckReaders());
+    RL_RETURN_IF_ERROR(ForgetDeadBackup());
   }
   return oldest == newest ? RemoveDropped() : Result<bool>(false);
 }
@@ -240,28 +240,6 @@ Status Folder::WriteRows(const Generation& generation, Lsn end) {
     region_.Announce();
   } while (more);
   return Status::Ok();
-}
-
-Result<bool> Folder::RemoveDropped() {
-  if (Load(region_->fold.dropped) == 0) return false;
-  // A bulk load under way keeps its rows on the list of the dropped until it has succeeded.
-  const LockResult lock = env_.threads.TryLock(region_->bulk_role);
-  if (lock == LockResult::kBusy || lock == LockResult::kBroken) return false;
-  const auto remove = [this]() -> Result<bool> {
-    RL_ASSIGN_OR_RETURN(const auto batch, base_.Begin());
-    RL_ASSIGN_OR_RETURN(const std::vector<DatabaseId> dropped, batch->Dropped());
-    if (dropped.empty()) {
-      region_->fold.dropped.store(0, std::memory_order_release);
-      return false;
-    }
-    RL_ASSIGN_OR_RETURN(const uint64_t left, batch->RemoveRows(dropped.front(), kRemovedAtOnce));
-    if (left == 0) RL_RETURN_IF_ERROR(batch->RemoveDropped(dropped.front()));
-    RL_RETURN_IF_ERROR(batch->Commit());
-    return true;
-  };
-  const auto removed = remove();
-  env_.threads.Unlock(region_->bulk_role);
-  return removed;
 }
 
 Status Folder::FoldAll(uint64_t timeout_ns) {

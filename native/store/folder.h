@@ -38,6 +38,8 @@ namespace ringleader {
 
 // The consumer that holds the log back for the base.
 inline constexpr char kBaseConsumer[] = "base";
+// The one that does for a backup while it is made.
+inline constexpr char kBackupConsumer[] = "backup";
 inline constexpr uint64_t kFirstGenerationBytes = uint64_t{8} << 20;
 
 struct FolderOptions {
@@ -77,6 +79,8 @@ class Folder {
   Status Freeze();
   Status WriteRows(const Generation& generation, Lsn end);
   Result<bool> RemoveDropped();
+  Result<bool> RemoveDroppedHolding();
+  Status ForgetDeadBackup();
   void SetAdmit(double oldest_left);
   void Note(const Status& status);
   void Loop();
@@ -97,6 +101,12 @@ class Folder {
   uint64_t seen_newest_ = 0;
   uint64_t seen_since_ns_ = 0;
   uint64_t readers_checked_ns_ = 0;
+  // What the list of the dropped had nothing to do for.
+  struct Looked {
+    uint64_t applied = 0, catalogue = 0, history = 0;
+    bool operator==(const Looked&) const = default;
+  };
+  Looked looked_;
 };
 
 }  // namespace ringleader

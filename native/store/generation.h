@@ -144,6 +144,7 @@ class Generation {
   Search FindPlace(Bytes row_key, Place* place) const;
   bool FindLast(uint32_t* node) const;
   Found ReadVersion(uint32_t node, uint64_t at, Row* row) const;
+  Status VerifyVersions(uint32_t node, uint64_t above, uint64_t up_to) const;
 
   uint32_t FirstFree() const;
   bool Take(uint32_t free, uint64_t bytes);

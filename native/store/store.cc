@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/coding.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
@@ -76,7 +77,8 @@ void Store::GiveBack(uint64_t ticket) { parts_->reservation->GiveBack(ticket); }
 // --- databases ----------------------------------------------------------------------------------
 
 // Runs `change` in transactions until one commits. It returns whether there is anything to commit.
-Status Store::ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change) {
+Status Store::ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change,
+                              Appended* appended) {
   for (int tries = 0; tries < kMaxCatalogueTries; ++tries) {
     RL_ASSIGN_OR_RETURN(const auto transaction,
                         Transaction::Begin(*this, Isolation::kSerializable, 0));
@@ -84,16 +86,16 @@ Status Store::ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& c
     if (!changed) return Status::Ok();
     Commit commit = transaction->PrepareCommit();
     RL_RETURN_IF_ERROR(CommitOne(commit));
-    if (commit.verdict == Verdict::kCommitted) return Status::Ok();
+    if (commit.verdict == Verdict::kCommitted) {
+      if (appended != nullptr) *appended = commit.appended;
+      return Status::Ok();
+    }
     if (commit.verdict != Verdict::kConflict) return commit.error;
   }
   return Status(Code::kBusy, "the catalogue of databases is being changed too often");
 }
 
-namespace {
-
-// The next id that has never been used.
-Result<DatabaseId> TakeId(Transaction& transaction) {
+Result<DatabaseId> TakeDatabaseId(Transaction& transaction) {
   const std::vector<uint8_t> row_key = NextIdRowKey();
   RL_ASSIGN_OR_RETURN(const std::optional<Row> row, transaction.Get(row_key));
   DatabaseId id = 1;
@@ -101,22 +103,31 @@ Result<DatabaseId> TakeId(Transaction& transaction) {
     if (row->value.size() != sizeof id) {
       return Status(Code::kCorruption, "the catalogue's next id is damaged");
     }
-    id = LoadRowPrefix(row->value);
+    id = LoadLe<DatabaseId>(row->value.data());
   }
-  if (id > kMaxDatabaseId) return Status(Code::kTooLarge, "all database ids have been used");
+  // A bulk load that was rolled back together with its id may have left rows under it.
+  for (;; ++id) {
+    if (id > kMaxDatabaseId) return Status(Code::kTooLarge, "all database ids have been used");
+    RL_ASSIGN_OR_RETURN(const auto note,
+                        transaction.view().base().Get(NoteKey(NoteKind::kDropped, id)));
+    if (!note) break;
+  }
   std::array<uint8_t, sizeof id> next;
-  StoreRowPrefix(next.data(), id + 1);
+  StoreLe(next.data(), id + 1);
   RL_RETURN_IF_ERROR(transaction.Put(row_key, next));
   return id;
 }
 
-Result<std::optional<Database>> Find(Transaction& transaction, const std::string& name) {
+Result<std::optional<Database>> FindInCatalogue(Transaction& transaction,
+                                                const std::string& name) {
   const std::vector<uint8_t> row_key = DatabaseRowKey(name);
   RL_ASSIGN_OR_RETURN(const std::optional<Row> row, transaction.Get(row_key));
   if (!row) return std::optional<Database>();
   RL_ASSIGN_OR_RETURN(Database database, DecodeDatabase(row_key, row->value));
   return std::optional<Database>(std::move(database));
 }
+
+namespace {
 
 Status NoDatabase(const std::string& name) {
   return Status(Code::kNotFound, "there is no database of the name " + name);
@@ -131,7 +142,7 @@ Result<Database> Store::OpenDatabase(const std::string& name, Bytes metadata, bo
   }
   Database database;
   RL_RETURN_IF_ERROR(ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
-    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, FindInCatalogue(transaction, name));
     if (found) {
       database = *found;
       return false;
@@ -139,7 +150,7 @@ Result<Database> Store::OpenDatabase(const std::string& name, Bytes metadata, bo
     if (!create) return NoDatabase(name);
     database.name = name;
     database.metadata.assign(metadata.begin(), metadata.end());
-    RL_ASSIGN_OR_RETURN(database.id, TakeId(transaction));
+    RL_ASSIGN_OR_RETURN(database.id, TakeDatabaseId(transaction));
     RL_RETURN_IF_ERROR(transaction.Put(DatabaseRowKey(name), EncodeDatabase(database)));
     return true;
   }));
@@ -149,7 +160,7 @@ Result<Database> Store::OpenDatabase(const std::string& name, Bytes metadata, bo
 Status Store::DropDatabase(const std::string& name) {
   RL_RETURN_IF_ERROR(CheckDatabaseName(name));
   return ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
-    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, FindInCatalogue(transaction, name));
     if (!found) return NoDatabase(name);
     RL_RETURN_IF_ERROR(transaction.Remove(DatabaseRowKey(name)));
     RL_RETURN_IF_ERROR(transaction.Put(DroppedRowKey(found->id), {}));
@@ -161,10 +172,10 @@ Result<Database> Store::ClearDatabase(const std::string& name) {
   RL_RETURN_IF_ERROR(CheckDatabaseName(name));
   Database database;
   RL_RETURN_IF_ERROR(ChangeCatalogue([&](Transaction& transaction) -> Result<bool> {
-    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, Find(transaction, name));
+    RL_ASSIGN_OR_RETURN(const std::optional<Database> found, FindInCatalogue(transaction, name));
     if (!found) return NoDatabase(name);
     database = *found;
-    RL_ASSIGN_OR_RETURN(database.id, TakeId(transaction));
+    RL_ASSIGN_OR_RETURN(database.id, TakeDatabaseId(transaction));
     RL_RETURN_IF_ERROR(transaction.Put(DatabaseRowKey(name), EncodeDatabase(database)));
     RL_RETURN_IF_ERROR(transaction.Put(DroppedRowKey(found->id), {}));
     return true;

@@ -132,7 +132,10 @@ class Store {
 
  private:
   explicit Store(Env& env);
-  Status ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change);
+  Status ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change,
+                         Appended* appended = nullptr);
+  Result<DatabaseId> TakeBulkId(const std::string& name, uint64_t* history, Lsn* version);
+  Status NameBulkLoad(const std::string& name, DatabaseId id, uint64_t rows, uint64_t history);
 
   Env& env_;
   std::unique_ptr<Log> log_;

@@ -41,4 +41,9 @@ struct Store::Parts : public LogCompanion {
   uint64_t replay_ns = 0;
 };
 
+// What transactions on the catalogue are made of.
+// The next id that has never been used.
+Result<DatabaseId> TakeDatabaseId(Transaction& transaction);
+Result<std::optional<Database>> FindInCatalogue(Transaction& transaction, const std::string& name);
+
 }  // namespace ringleader
