@@ -40,6 +40,11 @@ Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again)
         continue;
       }
     }
+    if (again && generation.used_bytes() +
+                         Generation::InsertBytes(operation.row_key.size(), operation.value.size()) >
+                     generation.capacity()) {
+      return Status(Code::kFailed, "no room to insert what a dead process had committed");
+    }
     RL_RETURN_IF_ERROR(
         generation.Insert(end, operation.row_key, hash, operation.removes(), operation.value));
   }
@@ -74,6 +79,7 @@ Admission CommitSection::Admit(size_t index, Lsn tail, Entry& entry) {
 }
 
 Status CommitSection::Insert(Lsn end, const Entry& entry) {
+  inserted_ = true;
   RL_RETURN_IF_ERROR(InsertPayload(set_->active(), end, entry.payload, false));
   if (prepared_[index_].summary.changes_catalogue) {
     region_->commit.catalogue.store(end.value, std::memory_order_release);
@@ -204,6 +210,9 @@ Admission CommitSection::MakeRoom(Lsn tail, uint64_t bytes) {
     uint64_t want = region_->fold.want_bytes.load(std::memory_order_acquire);
     const uint64_t memory = Generation::BytesFor(wanted);
     if (want < memory) region_->fold.want_bytes.store(memory, std::memory_order_release);
+    // Not while transactions of this call wait to be published: whoever had to insert them again
+    // would look for them, and for room, in the generation that is active by then.
+    if (inserted_) return StopFor(Stop::kRefresh);
     // An empty one that is too small is passed over: the next one is made to measure.
     return StopFor(overlay_.Rotate(tail) ? Stop::kRefresh : Stop::kRoom);
   }

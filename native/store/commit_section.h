@@ -79,6 +79,7 @@ class CommitSection : public WriterHook {
   std::span<Commit*> commits_;
   std::span<PreparedCommit> prepared_;
   size_t index_ = 0;  // of the entry that was admitted last
+  bool inserted_ = false;
   Stop stop_ = Stop::kNone;
 };
 

@@ -35,11 +35,7 @@ class Committer::Plain : public WriterHook {
     if (entry.type != RecordType::kTransaction) return Status::Ok();
     RL_ASSIGN_OR_RETURN(const PayloadSummary summary, SummarizePayload(entry.payload));
     RL_ASSIGN_OR_RETURN(const GenerationSetRef set, committer_.overlay_.Current());
-    Generation& active = set->active();
-    if (active.used_bytes() + summary.overlay_bytes > active.capacity()) {
-      return Status(Code::kFailed, "no room to insert what a dead process had committed");
-    }
-    RL_RETURN_IF_ERROR(InsertPayload(active, end, entry.payload, true));
+    RL_RETURN_IF_ERROR(InsertPayload(set->active(), end, entry.payload, true));
     if (summary.changes_catalogue) {
       committer_.region_->commit.catalogue.store(end.value, std::memory_order_release);
     }

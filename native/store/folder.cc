@@ -98,15 +98,20 @@ Result<bool> Folder::TickHolding() {
   GenerationList& list = region_->list;
   const uint64_t oldest = Load(list.oldest);
   const uint64_t newest = Load(list.newest);
+  Status prepared;
   if (Load(list.ready) == newest && newest - oldest < Load(region_->fold.max_frozen)) {
-    RL_RETURN_IF_ERROR(MakeReady());
-    return true;
+    prepared = MakeReady();
+    // There is room again, and nothing else that the last failure could be about.
+    if (prepared.ok() && oldest == newest) Note(Status::Ok());
+    if (prepared.ok()) return true;
   }
   if (oldest < newest && FoldAllowed(Load(region_.slot(oldest).end))) {
     RL_RETURN_IF_ERROR(FoldOldest());
     Note(Status::Ok());
     return true;
   }
+  // Only now: folding the oldest one gives back memory that the next one may need.
+  RL_RETURN_IF_ERROR(prepared);
   if (oldest == newest) SetAdmit(0);
   if (FreezeDue(newest)) {
     RL_RETURN_IF_ERROR(Freeze());
@@ -242,6 +247,16 @@ Status Folder::WriteRows(const Generation& generation, Lsn end) {
   return Status::Ok();
 }
 
+// Whether the caller's limit is all that keeps what lies below `target` out of the base.
+bool Folder::HeldByLimit(Lsn target) const {
+  const GenerationList& list = region_->list;
+  const uint64_t oldest = Load(list.oldest);
+  const uint64_t newest = Load(list.newest);
+  if (oldest == newest || FoldAllowed(Load(region_.slot(oldest).end))) return false;
+  const bool frozen = Load(region_.slot(newest).start) >= target.value;
+  return frozen || newest - oldest >= Load(region_->fold.max_frozen);
+}
+
 Status Folder::FoldAll(uint64_t timeout_ns) {
   const uint64_t began = env_.clock.MonotonicNanos();
   const Lsn target = overlay_.visible();
@@ -259,6 +274,7 @@ Status Folder::FoldAll(uint64_t timeout_ns) {
     if (nothing_left) return Status::Ok();
     RL_ASSIGN_OR_RETURN(const bool did, Tick());
     if (did) continue;
+    if (HeldByLimit(target)) return Status::Ok();
     if (timeout_ns != kForeverNs && env_.clock.MonotonicNanos() - began > timeout_ns) {
       return Status(Code::kTimeout, "not everything is in the base yet");
     }

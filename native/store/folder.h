@@ -75,6 +75,7 @@ class Folder {
   Result<bool> TickHolding();
   Status MakeReady();
   bool FoldAllowed(uint64_t end) const;
+  bool HeldByLimit(Lsn target) const;
   bool FreezeDue(uint64_t newest);
   Status Freeze();
   Status WriteRows(const Generation& generation, Lsn end);

@@ -2,11 +2,27 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace ringleader {
 namespace {
 
-std::string AreaName(uint64_t sequence) { return "gen." + std::to_string(sequence); }
+constexpr std::string_view kAreaPrefix = "gen.";
+
+std::string AreaName(uint64_t sequence) {
+  return std::string(kAreaPrefix) + std::to_string(sequence);
+}
+
+// Generations that were files when the machine went down: no region tells of them any more.
+void RemoveFiles(Env& env, const std::string& directory) {
+  const auto names = env.files.List(directory);
+  if (!names.ok()) return;
+  for (const std::string& name : names.value()) {
+    if (!name.starts_with(kAreaPrefix)) continue;
+    const Status ignored = env.files.Remove(JoinPath(directory, name));
+    (void)ignored;  // a leftover costs space, nothing else
+  }
+}
 
 }  // namespace
 
@@ -69,7 +85,9 @@ void Overlay::MendRetirement() {
   (void)ignored;  // a leftover costs memory, nothing else
 }
 
-void Overlay::RemoveLeftovers(Env& env, const SharedAreas& areas, const Id128& environment_id) {
+void Overlay::RemoveLeftovers(Env& env, const std::string& directory, const SharedAreas& areas,
+                              const Id128& environment_id) {
+  RemoveFiles(env, directory);
   const auto old = StoreRegion::Attach(env, areas, environment_id);
   if (!old.ok()) return;
   const GenerationList& list = (**old.value()).list;
@@ -86,7 +104,8 @@ void Overlay::RemoveAll() {
   const GenerationList& list = region_->list;
   const uint64_t oldest = list.oldest.load(std::memory_order_acquire);
   const uint64_t ready = list.ready.load(std::memory_order_acquire);
-  for (uint64_t sequence = oldest; sequence <= ready + 1; ++sequence) {
+  // From the one before on: whoever retired it may have died before its name was gone.
+  for (uint64_t sequence = std::max<uint64_t>(oldest, 1) - 1; sequence <= ready + 1; ++sequence) {
     const Status ignored = areas_.Remove(AreaName(sequence));
     (void)ignored;
   }

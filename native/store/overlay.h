@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "base/status.h"
@@ -62,8 +63,10 @@ class Overlay {
   Status RetireOldest();
   // The next holder of the fold role after a death: finishes a retirement that had begun.
   void MendRetirement();
-  // Alone: removes the names of generations that an abandoned region may still have.
-  static void RemoveLeftovers(Env& env, const SharedAreas& areas, const Id128& environment_id);
+  // Alone: removes the names of generations that an abandoned region may still have, and those in
+  // the environment's directory, which may be of another boot.
+  static void RemoveLeftovers(Env& env, const std::string& directory, const SharedAreas& areas,
+                              const Id128& environment_id);
   // Alone, at the end: removes all names.
   void RemoveAll();
 

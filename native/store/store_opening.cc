@@ -52,7 +52,7 @@ Status Store::Parts::Attach(Log& log) {
 }
 
 Status Store::Parts::Build(Log& log) {
-  Overlay::RemoveLeftovers(env, *areas, log.identity().environment_id);
+  Overlay::RemoveLeftovers(env, directory, *areas, log.identity().environment_id);
   const LogStat stat = log.Stat();
   RL_RETURN_IF_ERROR(OpenBase(log, stat.start));
   RL_ASSIGN_OR_RETURN(const BaseStat base_stat, base->Stat());

@@ -1,0 +1,171 @@
+// Death at chosen points: between a record's place in the log and its place in the overlay.
+//
+// A child appends through a hook of its own, which stops half-way through what a commit does there.
+// Whoever uses the store next has to find everything that counts, and nothing else.
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/mutant.h"
+#include "child_process.h"
+#include "env_posix_mount.h"
+#include "store/commit_section.h"
+#include "store_fixture.h"
+
+namespace ringleader {
+namespace {
+
+using namespace test;
+
+// Inserts the first `whole` transactions and dies before it has inserted any of the next one.
+class DyingHook : public WriterHook {
+ public:
+  DyingHook(Generation& generation, size_t whole) : generation_(generation), whole_(whole) {}
+
+  Admission Admit(size_t, Lsn, Entry&) override { return Admission::kAppend; }
+  Status Insert(Lsn end, const Entry& entry) override {
+    if (whole_-- == 0) raise(SIGKILL);
+    return InsertPayload(generation_, end, entry.payload, false);
+  }
+  Status Redo(Lsn, const Entry&) override { return Status::Ok(); }
+  void Mend() override {}
+
+ private:
+  Generation& generation_;
+  size_t whole_;
+};
+
+std::vector<uint8_t> PutPayload(const std::string& row_key, const std::string& value) {
+  WriteSet writes;
+  CHECK_OK(writes.Put(AsBytes(row_key), AsBytes(value)));
+  return writes.Encode();
+}
+
+// A process appends all of `payloads` in one section and dies when `whole` of them are inserted.
+void DieInserting(const std::string& directory, const std::vector<std::vector<uint8_t>>& payloads,
+                  size_t whole) {
+  Child child([&] {
+    const auto store = OpenStore(directory);
+    const auto view = TakeView(*store);
+    DyingHook hook(view->generations().active(), whole);
+    std::vector<Entry> entries;
+    for (const auto& payload : payloads) entries.push_back(EntryOf(payload));
+    std::vector<Appended> appended(entries.size());
+    CHECK_OK(store->log().TryAppend(entries, appended, &hook).status());
+  });
+  CHECK_EQ(child.JoinKilled(), SIGKILL);
+}
+
+TEST(store_death, what_counts_is_inserted_by_the_next_writer) {
+  const std::string directory = TempDir();
+  const auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  const std::string first = KeyOf(database, "first"), second = KeyOf(database, "second");
+  PutRow(*store, first, "old");
+  DieInserting(directory, {PutPayload(first, "new"), PutPayload(second, "new")}, 1);
+  // The second one had its place in the log: it counts, although its writer never came to say so.
+  const Lsn end = PutRow(*store, KeyOf(database, "third"), "alive");
+  const auto view = TakeView(*store);
+  CHECK_EQ(RowsOf(*view, database), "first=new second=new third=alive ");
+  CHECK_EQ(store->Stat().log.writer_repairs, uint64_t{1});
+  CHECK_EQ(view->lsn(), end);
+  view->Release();
+  CHECK_OK(store->Fold());
+  const auto folded = TakeView(*store);
+  CHECK_EQ(RowsOf(*folded, database), "first=new second=new third=alive ");
+}
+
+TEST(store_death, a_fold_publishes_what_a_dead_writer_left) {
+  const std::string directory = TempDir();
+  const auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  PutRow(*store, KeyOf(database, "a"), "1");
+  DieInserting(directory, {PutPayload(KeyOf(database, "b"), "2")}, 0);
+  CHECK_OK(store->Fold());
+  CHECK_EQ(RowsOf(*TakeView(*store), database), "a=1 b=2 ");
+}
+
+TEST(store_death, whoever_opens_alone_finds_it_too) {
+  const std::string directory = TempDir();
+  auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  CHECK_OK(store->Close());
+  DieInserting(directory, {PutPayload(KeyOf(database, "a"), "1")}, 0);
+  store = OpenStore(directory);
+  CHECK_EQ(RowsOf(*TakeView(*store), database), "a=1 ");
+}
+
+// The room that was reserved for each of them is enough to insert all of them once more, because
+// what is there is recognized: also where it would not fit in a second time.
+TEST(store_death, redo_needs_room_for_what_is_missing_only) {
+  const std::string directory = TempDir();
+  const auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  const std::string big(40'000, 'b');
+  const auto room = [&] {
+    const auto view = TakeView(*store);
+    const Generation& active = view->generations().active();
+    return active.capacity() - active.used_bytes();
+  };
+  for (int i = 0; room() > 140'000; ++i) {
+    PutRow(*store, KeyOf(database, "fill" + std::to_string(i)), std::string(30'000, 'f'));
+  }
+  const std::vector<std::vector<uint8_t>> payloads = {PutPayload(KeyOf(database, "a"), big),
+                                                      PutPayload(KeyOf(database, "b"), big),
+                                                      PutPayload(KeyOf(database, "c"), "small")};
+  const uint64_t before = room();
+  CHECK(before > 2 * big.size() + 20'000);
+  PutRow(*store, KeyOf(database, "fill"), std::string(before - 2 * big.size() - 10'000, 'f'));
+  DieInserting(directory, payloads, 2);
+  CHECK(room() < big.size());
+  PutRow(*store, KeyOf(database, "d"), "alive");
+  const auto view = TakeView(*store);
+  CHECK_EQ(ValueOf(*view, KeyOf(database, "a")), big);
+  CHECK_EQ(ValueOf(*view, KeyOf(database, "b")), big);
+  CHECK_EQ(ValueOf(*view, KeyOf(database, "c")), "small");
+  CHECK_EQ(ValueOf(*view, KeyOf(database, "d")), "alive");
+}
+
+// A database that a dead writer has dropped is dropped for everybody.
+TEST(store_death, a_change_of_the_catalogue_is_redone) {
+  const std::string directory = TempDir();
+  const auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  PutRow(*store, KeyOf(database, "a"), "1");
+  WriteSet drop;
+  CHECK_OK(drop.Remove(DatabaseRowKey("rows")));
+  CHECK_OK(drop.Put(DroppedRowKey(database), {}));
+  DieInserting(directory, {drop.Encode()}, 0);
+  const std::vector<uint8_t> payload = PutPayload(KeyOf(database, "b"), "2");
+  Commit commit;
+  commit.payload = payload;
+  CHECK_OK(store->CommitOne(commit));
+  // The first look may have been taken before the repair; the writer section looks once more.
+  CHECK_EQ(commit.verdict, Verdict::kDropped);
+  CHECK_VALUE(const auto databases, store->Databases());
+  CHECK(databases.empty());
+}
+
+// Two PID namespaces cannot see each other's threads die: one environment is not for both.
+TEST(store_death, processes_of_another_pid_namespace_are_refused) {
+  const std::string directory = TempDir();
+  const auto store = OpenStore(directory);
+  Child child([&] {
+    if (!Unshare(CLONE_NEWPID)) throw Skip{"PID namespaces are refused"};
+    const pid_t inner = fork();
+    CHECK(inner >= 0);
+    if (inner == 0) {
+      _exit(Store::Open(PosixEnv(), directory, QuietStore()).status().code() == Code::kForeignHost
+                ? 0
+                : 1);
+    }
+    int status = 0;
+    CHECK_EQ(waitpid(inner, &status, 0), inner);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  });
+  child.Join();
+  MakeDatabase(*store, "goes on");
+}
+
+}  // namespace
+}  // namespace ringleader
