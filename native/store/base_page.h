@@ -32,7 +32,19 @@ inline constexpr size_t kBasePageHeaderBytes = 16;
 inline constexpr size_t kBaseMetaBytes = 152;
 inline constexpr uint32_t kMinBasePageBytes = 4096;  // two of the longest row keys fit
 inline constexpr uint32_t kMaxBasePageBytes = 32768;
+// ThreadSanitizer leaves a process little more than a terabyte of address space.
+#if defined(__SANITIZE_THREAD__)
+#define RL_SMALL_MAPS 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RL_SMALL_MAPS 1
+#endif
+#endif
+#ifdef RL_SMALL_MAPS
+inline constexpr uint64_t kBaseMapBytes = uint64_t{1} << 34;
+#else
 inline constexpr uint64_t kBaseMapBytes = uint64_t{1} << 40;
+#endif
 inline constexpr uint64_t kFirstBasePage = 2;  // after the two meta pages
 inline constexpr uint16_t kMaxBaseDepth = 32;
 

@@ -24,7 +24,9 @@ const packageDirectory = (from) => {
   try {
     directory = dirname(createRequire(from).resolve('lmdb'))
   } catch {
-    throw new Error("ringleader needs the sources in the npm package 'lmdb', which is not installed")
+    throw new Error(
+      "ringleader needs the sources in the npm package 'lmdb', which is not installed",
+    )
   }
   while (!existsSync(join(directory, 'package.json')) && directory !== dirname(directory)) {
     directory = dirname(directory)

@@ -56,37 +56,64 @@ uint64_t CheckNumber(BaseTree::Snapshot& snapshot) {
   return number;
 }
 
-TEST(store_base_process, readers_in_threads_see_whole_batches) {
-  auto base = OpenBase(TempDir());
-  CommitNumber(*base, 5000);
-  std::atomic<bool> stop{false};
-  std::atomic<uint64_t> seen{0}, failed{0};
-  const auto read = [&] {
+// Threads that read until they are told to stop.
+class Readers {
+ public:
+  explicit Readers(BaseTree& base) : base_(base) {
+    for (const bool thorough : {true, true, false}) {
+      threads_.emplace_back([this, thorough] { Run(thorough); });
+    }
+  }
+  Readers(const Readers&) = delete;
+  Readers& operator=(const Readers&) = delete;
+  ~Readers() { Join(); }
+
+  uint64_t seen() const { return seen_.load(std::memory_order_acquire); }
+  uint64_t failed() const { return failed_.load(std::memory_order_acquire); }
+  void Join() {
+    stop_.store(true, std::memory_order_release);
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+
+ private:
+  void Run(bool thorough) {
     try {
-      CHECK_VALUE(auto snapshot, base->OpenSnapshot());
+      CHECK_VALUE(auto snapshot, base_.OpenSnapshot());
       uint64_t before = 0;
-      while (!stop.load(std::memory_order_acquire)) {
+      while (!stop_.load(std::memory_order_acquire)) {
         CHECK_OK(snapshot->Renew());
-        const uint64_t number = CheckNumber(*snapshot);
+        const uint64_t number = snapshot->applied().value;
         CHECK(number >= before);
         before = number;
-        seen.fetch_add(1, std::memory_order_acq_rel);
+        CHECK_VALUE(const auto row, snapshot->Get(AsBytes(NthKey(0))));
+        CHECK(row && row->version == Lsn(number));
+        if (thorough) CheckNumber(*snapshot);
+        if (thorough) seen_.fetch_add(1, std::memory_order_acq_rel);
       }
     } catch (const Failure& failure) {
       std::printf("    %s\n", failure.text.c_str());
-      failed.fetch_add(1, std::memory_order_acq_rel);
+      failed_.fetch_add(1, std::memory_order_acq_rel);
     }
-  };
-  std::vector<std::thread> readers;
-  for (int i = 0; i < 3; ++i) readers.emplace_back(read);
-  const uint64_t last = 5000 + Scale(60);
-  for (uint64_t number = 5001; number <= last; ++number) CommitNumber(*base, number);
-  while (seen.load(std::memory_order_acquire) < 10 && failed.load(std::memory_order_acquire) == 0) {
-    usleep(1000);
   }
-  stop.store(true, std::memory_order_release);
-  for (std::thread& reader : readers) reader.join();
-  CHECK_EQ(failed.load(std::memory_order_acquire), 0u);
+
+  BaseTree& base_;
+  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> seen_{0}, failed_{0};
+  std::vector<std::thread> threads_;
+};
+
+TEST(store_base_process, readers_in_threads_see_whole_batches) {
+  auto base = OpenBase(TempDir());
+  CommitNumber(*base, 5000);
+  Readers readers(*base);
+  const uint64_t last = 5000 + Scale(60);
+  uint64_t number = 5000;
+  while (readers.failed() == 0 && (number < last || readers.seen() < 50)) {
+    CommitNumber(*base, ++number);
+  }
+  readers.Join();
+  CHECK_EQ(readers.failed(), 0u);
   CHECK_OK(base->Verify().status());
 }
 
