@@ -4,6 +4,7 @@
 // state before the batch, whose pages no transaction touches while the write lock is held. Pages
 // that the batch has changed itself are in LMDB's own memory.
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <map>
@@ -265,6 +266,7 @@ Status BaseTree::Batch::Commit() {
   state_->failed = Status(Code::kClosed, "the batch has ended");
   if (code != MDB_SUCCESS) return state_->tree.FailedCommit(code);
   if (RL_MUTANT(kAppliedOutsideBatch) && state_->applied != state_->before.stamp.applied) {
+    usleep(5'000);  // open for long enough to be looked into
     RL_ASSIGN_OR_RETURN(const auto batch, state_->tree.Begin());
     batch->state_->before.stamp.applied = batch->state_->applied = state_->applied;
     return batch->Commit();
