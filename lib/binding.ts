@@ -1,7 +1,8 @@
 // The addon: what it offers, and how it is loaded when it is first needed. The only file that does.
 //
-// What each call does is said in native/binding/log_handle.h and reader_handle.h; the arguments
-// have been checked before they get here.
+// What each call does is said in native/binding: log_handle.h, reader_handle.h, store_handle.h,
+// store_reader.h, store_writer.h, bulk_loader.h; the arguments have been checked before they get
+// here.
 //
 // Looked for in this order: the file that RINGLEADER_ADDON names (a debug or sanitizer build); what
 // node-gyp-build finds in the package, a local build or a prebuilt file.
@@ -11,6 +12,7 @@ import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import { RingleaderError, type ErrorCode, type Fate } from './errors.js'
+import type { CheckedEnvironmentOptions } from './environment-options.js'
 import type { CheckedConsumer, CheckedLogOptions } from './options.js'
 
 /** Somebody who still needs the log from a position on. */
@@ -82,6 +84,55 @@ export interface LogStat {
   lastHousekeepingFailure: string
 }
 
+/** The state of an environment. Counters count from when its shared memory was made. */
+export interface EnvironmentStat {
+  log: LogStat
+  /** The base tree holds everything that has been committed below this position. */
+  applied: number
+  /** Rows in the base tree, over all databases. */
+  baseRows: number
+  /** Length of the base tree's file. */
+  baseFileBytes: number
+  /** Of it, in pages that are in use. */
+  baseUsedBytes: number
+  baseDepth: number
+  /** Snapshots, ranges and transactions open now, and places kept for the next ones. */
+  readers: number
+  maxReaders: number
+  /** Pieces of shared memory with commits that are not all in the base tree yet. */
+  generations: number
+  overlayBytes: number
+  overlayUsedBytes: number
+  /** Rows written, each counted as often as it was. */
+  overlayVersions: number
+  /** Shared memory was too small; the pieces lie in files of the directory. */
+  overlayInFile: boolean
+  folds: number
+  foldedRows: number
+  foldMs: number
+  /** Of this process. */
+  foldFailures: number
+  lastFoldFailure: string
+  commits: number
+  /** Commits refused because something that had been read had changed. */
+  conflicts: number
+  /** Transactions that got the right to commit undisturbed after two conflicts. */
+  reservations: number
+  /** How often writers had to wait for the base tree. */
+  heldUp: number
+  rollBacks: number
+  /** What this opening had to put into memory again; 0 where the environment was in use already. */
+  replayedRecords: number
+  replayMs: number
+}
+
+/** What a check of everything has gone through. */
+export interface Verified {
+  rows: number
+  records: number
+  databases: number
+}
+
 export interface NativeBatch {
   bytes: ArrayBuffer
   entries: Float64Array
@@ -117,11 +168,84 @@ export interface NativeLog {
   close(): Promise<void>
 }
 
+/** Calls that take and give numbers, and bytes through the shared memory. */
+export interface NativeReads {
+  get(slot: number, keyBytes: number): number
+  getLarge(slot: number, keyBytes: number): ArrayBuffer | undefined
+  getInto(slot: number, keyBytes: number, into: Uint8Array): number
+  has(slot: number, keyBytes: number): number
+  getMany(slot: number, count: number): number
+  range(slot: number, lowBytes: number, highBytes: number, flags: number, limit: number): number
+  openView(): number
+  begin(isolation: number): number
+  release(slot: number): void
+  guard(slot: number): unknown
+  put(slot: number, keyBytes: number, valueBytes: number): void
+  putLarge(slot: number, keyBytes: number, value: Uint8Array): void
+  remove(slot: number, keyBytes: number): void
+}
+
+export interface NativeDatabase {
+  name: string
+  id: number
+  metadata: ArrayBuffer
+}
+
+export interface NativeLoader {
+  onProgress?: () => void
+  push(rows: Uint8Array): number
+  finish(): void
+  abort(): void
+  result(): number | undefined
+}
+
+export interface NativeStore {
+  readonly environmentId: string
+  readonly groupId: string
+  readonly memory: {
+    keys: ArrayBuffer
+    values: ArrayBuffer
+    words: ArrayBuffer
+    numbers: ArrayBuffer
+    payload: ArrayBuffer
+    entries: ArrayBuffer
+    results: ArrayBuffer
+    positions: ArrayBuffer
+  }
+  readonly reads: NativeReads
+  onProgress?: () => void
+  submit(count: number): number
+  submitOne(bytes: Uint8Array, word: number, promises: number): number
+  collect(): number
+  takeFailure(): RingleaderError
+  takeBefore(): ArrayBuffer | undefined
+  request(end: number, level: number): void
+  setBusy(busy: boolean): void
+  readLog(from: number): NativeReader
+  databases(): { state: number; list: NativeDatabase[] }
+  openDatabase(name: string, metadata: Uint8Array, create: boolean): void
+  dropDatabase(name: string): Promise<void>
+  clearDatabase(name: string): Promise<void>
+  findDatabase(slot: number, name: string): number
+  countEstimate(id: number): Promise<number>
+  countRows(low: Uint8Array, high: Uint8Array): Promise<number>
+  reserve(timeoutMs: number | undefined): Promise<number>
+  giveBack(ticket: number): void
+  fold(): Promise<void>
+  rollBack(lsn: number): Promise<void>
+  backup(directory: string): Promise<number>
+  verify(): Promise<Verified>
+  bulkLoad(name: string): NativeLoader
+  stat(): EnvironmentStat
+  close(): Promise<void>
+}
+
 export interface NativeBinding {
   setErrorFactory(
     factory: (code: string, fate: string, errno: number, message: string) => RingleaderError,
   ): void
   openLog(directory: string, options: CheckedLogOptions): Promise<NativeLog>
+  openStore(directory: string, options: CheckedEnvironmentOptions): Promise<NativeStore>
 }
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))

@@ -39,8 +39,9 @@ export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
  * - `msgpack`: MessagePack. Besides what JSON has: undefined inside of objects, bytes, dates,
  *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers or
  *   booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as `__proto_`.
+ * - `number`: numbers, in 8 bytes (float64, little-endian): the encoding that `add` works on.
  */
-export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack'
+export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack' | 'number'
 
 export interface KeyTypes {
   binary: Uint8Array
@@ -53,6 +54,7 @@ export interface ValueTypes {
   utf8: string
   json: unknown
   msgpack: unknown
+  number: number
 }
 
 /** Keys from `gte` on and before `lt`; each is at most maxKeyBytes long. */
@@ -237,6 +239,20 @@ const readMsgpack = (bytes: Buffer, from: number, to: number): unknown => {
   }
 }
 
+const numberBytes = Buffer.alloc(8)
+
+const numberValues: ValueCodec<number> = {
+  prepare(value) {
+    if (typeof value !== 'number') throw refuse('value', 'a number', value)
+    numberBytes.writeDoubleLE(value)
+    return numberBytes
+  },
+  read(bytes, from, to) {
+    if (to - from === numberBytes.length) return bytes.readDoubleLE(from)
+    throw new RingleaderError('RL_CORRUPTION', `value: not a number: it has ${to - from} bytes`)
+  },
+}
+
 export const valueCodecs: { readonly [E in ValueEncoding]: ValueCodec<ValueTypes[E]> } = {
   binary: {
     prepare(value) {
@@ -254,4 +270,5 @@ export const valueCodecs: { readonly [E in ValueEncoding]: ValueCodec<ValueTypes
   },
   json: { prepare: prepareJson, read: readJson },
   msgpack: { prepare: prepareMsgpack, read: readMsgpack },
+  number: numberValues,
 }

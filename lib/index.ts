@@ -1,6 +1,22 @@
+export type { EnvironmentStat, Verified } from './binding.js'
+export type { BulkRows } from './bulk-load.js'
+export type { DatabaseInfo, DatabaseOptions } from './catalogue.js'
+export { Database, type Expected, type Receipt } from './database.js'
+export type { KeyEncoding, KeyTypes, ValueEncoding, ValueTypes } from './encodings.js'
+export { Environment } from './environment.js'
+export type {
+  CountOptions,
+  Durability,
+  EnvironmentOptions,
+  Isolation,
+  RangeOptions,
+  TransactionOptions,
+  WriteOptions,
+} from './environment-options.js'
 export { RingleaderError, type ErrorCode, type Fate, type Retry } from './errors.js'
 export { Log, type Consumer, type LogStat } from './log.js'
 export type { Appended, LogEntry } from './log-entry.js'
+export type { LoggedOperation, LoggedTransaction } from './log-operations.js'
 export type {
   AppendOptions,
   ConsumerOptions,
@@ -10,3 +26,9 @@ export type {
   ReadOptions,
   WaitOptions,
 } from './options.js'
+export { Range, type Row } from './range.js'
+export { Snapshot } from './snapshot.js'
+export type { Entry } from './store-reads.js'
+export { Transaction } from './transaction.js'
+export type { TupleElement } from './tuple.js'
+export { WriteBatch } from './write-batch.js'

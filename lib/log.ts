@@ -1,6 +1,9 @@
 // The write-ahead log as an object: checks arguments, then hands on.
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
 import { binding, type Consumer, type LogStat, type NativeLog } from './binding.js'
-import type { RingleaderError } from './errors.js'
+import { invalidArgument, type RingleaderError } from './errors.js'
 import { LogAppender } from './log-appender.js'
 import type { Appended, LogEntry } from './log-entry.js'
 import { LogIterator } from './log-reader.js'
@@ -61,12 +64,13 @@ export class Log {
    * Rejects, always with fate `none`, with RL_NOT_FOUND (no environment, and `create` is false; or
    * the parent directory is missing), RL_NOT_A_DIRECTORY, RL_PERMISSION, RL_CORRUPTION,
    * RL_NEWER_FORMAT, RL_NO_SPACE, RL_IO, RL_FAILED (the processes that have it open must close it
-   * first), RL_FOREIGN_HOST, RL_INVALID_ARGUMENT (also for the `groupId` of another group),
-   * RL_PLATFORM, RL_ADDON.
+   * first), RL_FOREIGN_HOST, RL_INVALID_ARGUMENT (also for the `groupId` of another group, and for
+   * an environment with databases, which `Environment.open` takes), RL_PLATFORM, RL_ADDON.
    */
   static async open(directory: string, options?: LogOptions): Promise<Log> {
     const path = checkPath(directory, 'directory')
     const { native, level } = checkLogOptions(options)
+    await refuseDatabases(path)
     return new Log(path, await binding().openLog(path, native), level)
   }
 
@@ -191,5 +195,13 @@ export class Log {
   /** `await using log = await Log.open(...)` */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+}
+
+// An append that is no transaction of the databases would be the end of them.
+const refuseDatabases = async (directory: string): Promise<void> => {
+  const databases = await stat(join(directory, 'base')).catch(() => undefined)
+  if (databases) {
+    throw invalidArgument(`directory: ${directory} holds databases; use Environment.open`)
   }
 }

@@ -139,10 +139,11 @@ export const refuse = (name: string, takes: string, value: unknown) => {
   return invalidArgument(`${name}: ${takes}, not ${short}`)
 }
 
-type Values = Record<string, unknown>
+/** Options by their names, not yet checked. */
+export type Values = Record<string, unknown>
 
-// An options object, whose properties all have names in `known`.
-const asOptions = (value: unknown, what: string, known: readonly string[]): Values => {
+/** An options object, whose properties all have names in `known`. */
+export const asOptions = (value: unknown, what: string, known: readonly string[]): Values => {
   if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw refuse(what, 'an object', value)
@@ -163,7 +164,7 @@ export const checkInteger = (value: unknown, name: string, min: number, max: num
   throw refuse(name, `an integer from ${min} to ${max}`, value)
 }
 
-const checkNumber = (value: unknown, name: string, min: number, max: number): number => {
+export const checkNumber = (value: unknown, name: string, min: number, max: number): number => {
   // Written so that NaN fails.
   if (typeof value === 'number' && value >= min && value <= max) return value
   throw refuse(name, `a number from ${min} to ${max}`, value)
@@ -175,12 +176,12 @@ const checkPowerOfTwo = (value: unknown, name: string, max: number, words: strin
   throw refuse(name, `a power of two from 64 KiB to ${words}`, value)
 }
 
-const checkBoolean = (value: unknown, name: string): boolean => {
+export const checkBoolean = (value: unknown, name: string): boolean => {
   if (typeof value === 'boolean') return value
   throw refuse(name, 'true or false', value)
 }
 
-const checkKey = <T extends object>(value: unknown, name: string, table: T): keyof T => {
+export const checkKey = <T extends object>(value: unknown, name: string, table: T): keyof T => {
   if (typeof value === 'string' && Object.hasOwn(table, value)) return value as keyof T
   throw refuse(name, `one of ${Object.keys(table).join(', ')}`, value)
 }

@@ -35,21 +35,23 @@ export class PendingRing {
     this.#tail += 1
   }
 
-  /** The oldest one without a position has got it. */
-  place(lsn: number, end: number): void {
-    const slot = this.#placed & (this.#capacity - 1)
-    this.#lsns[slot] = lsn
-    this.#ends[slot] = end
-    this.#placed += 1
+  /** The oldest `count` without a position have got it. */
+  place(lsn: number, end: number, count = 1): void {
+    for (const last = this.#placed + count; this.#placed < last; this.#placed += 1) {
+      const slot = this.#placed & (this.#capacity - 1)
+      this.#lsns[slot] = lsn
+      this.#ends[slot] = end
+    }
   }
 
-  /** The oldest one without a position will never have any. */
-  fail(error: RingleaderError): void {
-    const slot = this.#placed & (this.#capacity - 1)
-    this.#rejects[slot]?.(error)
-    this.#forget(slot)
-    this.#ends[slot] = 0 // settled with whatever stands before it
-    this.#placed += 1
+  /** The oldest `count` without a position will never have any. */
+  fail(error: RingleaderError, count = 1): void {
+    for (const last = this.#placed + count; this.#placed < last; this.#placed += 1) {
+      const slot = this.#placed & (this.#capacity - 1)
+      this.#rejects[slot]?.(error)
+      this.#forget(slot)
+      this.#ends[slot] = 0 // settled with whatever stands before it
+    }
   }
 
   /** Resolves what ends at `reached` or before. */

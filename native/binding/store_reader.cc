@@ -184,13 +184,14 @@ void StoreReader::GiveBack(std::unique_ptr<View> view) {
   if (idle_views_.size() < kIdleViews) idle_views_.push_back(std::move(view));
 }
 
-// The state is the end of the transaction that made it: a view sees that state's databases when it
-// reaches as far, and no others when the state is still the same afterwards.
+// A view sees the databases of a state when it reaches the end that goes with it, and no others when
+// the state is still the same afterwards.
 Result<std::vector<Database>> StoreReader::RefreshDatabases() {
   for (;;) {
     const uint64_t state = store_->CatalogueState();
+    const Lsn end = store_->CatalogueEnd();
     RL_ASSIGN_OR_RETURN(std::unique_ptr<View> view, HeldView());
-    const bool reached = state <= std::max(view->lsn().value, kFirstCatalogueState);
+    const bool reached = end <= view->lsn();
     auto databases = ListDatabases(*view);
     GiveBack(std::move(view));
     if (!databases.ok()) return databases.status();

@@ -17,6 +17,7 @@ constexpr size_t kWordsPerRecord = 3;
 constexpr size_t kNumbersPerResult = 6;
 constexpr double kFailed = -1;
 constexpr double kUnchanged = -2;
+constexpr uint32_t kUnknownDatabase = 1 << 16;
 
 constexpr size_t kAtomicHeaderBytes = 32;
 
@@ -108,6 +109,10 @@ void StoreWriter::AddAtomic(Bytes bytes, StoreSubmission* item) {
   item->atomic = std::move(atomic);
 }
 
+uint64_t StoreWriter::KnownCatalogue(uint32_t word) const {
+  return (word & kUnknownDatabase) != 0 ? 0 : reader_.catalogue();
+}
+
 // False where the record is no more: the transaction has ended.
 bool StoreWriter::AddRecord(const uint32_t* words, const uint8_t** payload) {
   StoreSubmission& item = items_.emplace_back();
@@ -126,7 +131,7 @@ bool StoreWriter::AddRecord(const uint32_t* words, const uint8_t** payload) {
   const Bytes bytes(*payload, words[0]);
   RL_CHECK(bytes.data() + bytes.size() <= payload_ + kPayloadBytes);
   *payload += words[0];
-  item.commit.catalogue = reader_.catalogue();
+  item.commit.catalogue = KnownCatalogue(words[1]);
   if (item.kind == RecordKind::kAtomic) {
     AddAtomic(bytes, &item);
   } else {
@@ -153,7 +158,7 @@ int32_t StoreWriter::SubmitOne(Bytes payload, uint32_t word, uint32_t promises) 
   item.kind = static_cast<RecordKind>(word & 0xff);
   item.level = static_cast<Level>((word >> 8) & 0xff);
   item.promises = promises;
-  item.commit.catalogue = reader_.catalogue();
+  item.commit.catalogue = KnownCatalogue(word);
   if (item.kind == RecordKind::kAtomic) {
     AddAtomic(payload, &item);
   } else {

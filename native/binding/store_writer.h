@@ -3,7 +3,8 @@
 // They arrive through memory that both sides see:
 //   payload    Uint8Array    the bytes of the records, one behind the other
 //   entries    Uint32Array   three words per record: bytes (of a transaction: its slot),
-//                            kind | level << 8, promises that wait for it
+//                            kind | level << 8 | flags << 16, promises that wait for it; flag 1:
+//                            databases of it are known to be gone
 //   results    Float64Array  six numbers per record: lsn, end, level, promises, kind, sum; lsn is
 //                            kFailed or kUnchanged where there is none
 //
@@ -76,6 +77,8 @@ class StoreWriter {
   void RunOne(StoreSubmission& item);
   bool AddRecord(const uint32_t* words, const uint8_t** payload);
   void AddAtomic(Bytes bytes, StoreSubmission* item);
+  // The state of the catalogue as of which a record's databases are known to exist; 0 = look.
+  uint64_t KnownCatalogue(uint32_t word) const;
   int32_t SubmitAll();
   void Queue(std::span<StoreSubmission> items);
   void PutResult(size_t i, StoreSubmission& item);

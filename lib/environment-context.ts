@@ -1,0 +1,14 @@
+// What the objects of one environment share.
+import type { NativeStore } from './binding.js'
+import type { Catalogue } from './catalogue.js'
+import type { CommitPipeline } from './commit-pipeline.js'
+import type { StoreReads } from './store-reads.js'
+
+export interface EnvironmentContext {
+  readonly native: NativeStore
+  readonly pipeline: CommitPipeline
+  readonly catalogue: Catalogue
+  readonly reads: StoreReads
+  /** Level of commits that do not say one. */
+  readonly durability: number
+}

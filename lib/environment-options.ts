@@ -1,0 +1,246 @@
+// The options of environments, databases, transactions and ranges, and their checks, as options.ts
+// has it.
+import {
+  asOptions,
+  checkBoolean,
+  checkInteger,
+  checkKey,
+  checkLevel,
+  checkLogOptions,
+  checkNumber,
+  levelNumbers,
+  refuse,
+  type CheckedLogOptions,
+  type Level,
+  type LogOptions,
+} from './options.js'
+
+/** How far a commit has to get before its promise resolves; see `Level`. */
+export type Durability = Level
+
+export interface EnvironmentOptions extends Omit<LogOptions, 'level'> {
+  /**
+   * Largest piece of the shared memory that holds what has been committed and is not yet in the
+   * base tree, in bytes: 1 MiB to 4 GiB. About four of them may exist. Default: 128 MiB. Decided by
+   * the first process that opens the environment, like the next two.
+   */
+  generationBytes?: number
+  /** Full pieces that may wait for the base tree before writers are held up: 1 to 8. Default: 2. */
+  maxFrozen?: number
+  /**
+   * A piece that is not full goes into the base tree when it is this old, in milliseconds: 1 to
+   * 3,600,000. Default: 30,000.
+   */
+  foldIntervalMs?: number
+  /**
+   * Snapshots, ranges and transactions that may be open at once over all processes: 16 to 65,536.
+   * Default: 4,096. Decided when the environment is made.
+   */
+  maxReaders?: number
+  /** Of commits that do not say one. Default: `flushed`. */
+  durability?: Durability
+}
+
+export interface WriteOptions {
+  /** When the promise resolves. Default: the environment's. */
+  durability?: Durability
+}
+
+export interface CountOptions {
+  /** Walk over the rows. Default: false, an estimate that is never too low. */
+  exact?: boolean
+}
+
+/**
+ * - `serializable`: as if transactions ran one after the other. Everything read is checked when the
+ *   transaction commits, gaps in ranges included.
+ * - `snapshot`: reads are not checked; what is written must not have been written by anybody else in
+ *   the meantime. Allows write skew.
+ */
+export type Isolation = 'serializable' | 'snapshot'
+
+export interface TransactionOptions extends WriteOptions {
+  /** Default: `serializable`. */
+  isolation?: Isolation
+  /**
+   * Whether the function runs again when somebody else has changed what it had read, or how many
+   * times more at most. Default: true.
+   */
+  retry?: boolean | number
+  /**
+   * Give up after this many milliseconds, all attempts together: 0 to 2^31 - 1. Default: never.
+   */
+  timeoutMs?: number
+}
+
+/**
+ * The rows of a walk. At most one of `gt` and `gte`, one of `lt` and `lte`; `prefix` without these.
+ */
+export interface RangeOptions<K> {
+  /** After this key. */
+  gt?: K
+  /** From this key on. */
+  gte?: K
+  /** Before this key. */
+  lt?: K
+  /** Up to and including this key. */
+  lte?: K
+  /** Keys that begin with these bytes, this string, or the elements of this array. */
+  prefix?: K extends readonly unknown[] ? readonly unknown[] : K
+  /** From the last row to the first. Default: false. */
+  reverse?: boolean
+  /** Rows at most: 0 to 2^53 - 1. Default: no limit. */
+  limit?: number
+}
+
+/** The options of an environment as the addon takes them. */
+export interface CheckedEnvironmentOptions extends CheckedLogOptions {
+  generationBytes: number
+  maxFrozen: number
+  foldIntervalMs: number
+  maxReaders: number
+}
+
+const MiB = 2 ** 20
+const maxTimeoutMs = 2 ** 31 - 1
+
+const environmentOptionNames = [
+  'create',
+  'segmentBytes',
+  'ringBytes',
+  'segmentsAhead',
+  'groupId',
+  'archive',
+  'flushIntervalMs',
+  'generationBytes',
+  'maxFrozen',
+  'foldIntervalMs',
+  'maxReaders',
+  'durability',
+] as const satisfies readonly (keyof EnvironmentOptions)[]
+
+export const checkDurability = (value: unknown): number =>
+  levelNumbers[checkLevel(value, 'durability')]
+
+export const checkEnvironmentOptions = (
+  options: unknown,
+): { native: CheckedEnvironmentOptions; durability: number } => {
+  const given = asOptions(options, 'options', environmentOptionNames)
+  const { generationBytes = 128 * MiB, maxFrozen = 2, foldIntervalMs = 30_000 } = given
+  const { maxReaders = 4096, durability = 'flushed', ...log } = given
+  delete log.generationBytes
+  delete log.maxFrozen
+  delete log.foldIntervalMs
+  return {
+    native: {
+      ...checkLogOptions(log).native,
+      generationBytes: checkInteger(generationBytes, 'generationBytes', MiB, 4096 * MiB),
+      maxFrozen: checkInteger(maxFrozen, 'maxFrozen', 1, 8),
+      foldIntervalMs: checkNumber(foldIntervalMs, 'foldIntervalMs', 1, 3_600_000),
+      maxReaders: checkInteger(maxReaders, 'maxReaders', 16, 65_536),
+    },
+    durability: checkDurability(durability),
+  }
+}
+
+const writeOptionNames = ['durability'] as const satisfies readonly (keyof WriteOptions)[]
+
+/** The level of a write. */
+export const checkWriteOptions = (options: unknown, byDefault: number): number => {
+  if (options === undefined) return byDefault
+  const { durability } = asOptions(options, 'options', writeOptionNames)
+  return durability === undefined ? byDefault : checkDurability(durability)
+}
+
+export const checkCountOptions = (options: unknown): boolean => {
+  const { exact = false } = asOptions(options, 'options', ['exact'])
+  return checkBoolean(exact, 'exact')
+}
+
+const isolations = { serializable: 0, snapshot: 1 } as const satisfies Record<Isolation, number>
+
+const transactionOptionNames = [
+  'durability',
+  'isolation',
+  'retry',
+  'timeoutMs',
+] as const satisfies readonly (keyof TransactionOptions)[]
+
+/** The options of a transaction, in the form in which they are used. */
+export interface CheckedTransactionOptions {
+  isolation: number
+  level: number
+  /** Attempts after the first one. */
+  retries: number
+  timeoutMs: number | undefined
+}
+
+const defaultsOf = (level: number): CheckedTransactionOptions => ({
+  isolation: isolations.serializable,
+  level,
+  retries: Infinity,
+  timeoutMs: undefined,
+})
+const transactionDefaults = [defaultsOf(0), defaultsOf(1), defaultsOf(2)]
+
+export const checkTransactionOptions = (
+  options: unknown,
+  byDefault: number,
+): CheckedTransactionOptions => {
+  if (options === undefined) return transactionDefaults[byDefault] ?? defaultsOf(byDefault)
+  const given = asOptions(options, 'options', transactionOptionNames)
+  const { durability, isolation = 'serializable', retry = true, timeoutMs } = given
+  let retries = retry === true ? Infinity : 0
+  if (typeof retry !== 'boolean') {
+    retries = checkInteger(retry, 'retry', 0, Number.MAX_SAFE_INTEGER)
+  }
+  return {
+    isolation: isolations[checkKey(isolation, 'isolation', isolations)],
+    level: durability === undefined ? byDefault : checkDurability(durability),
+    retries,
+    timeoutMs:
+      timeoutMs === undefined ? undefined : checkNumber(timeoutMs, 'timeoutMs', 0, maxTimeoutMs),
+  }
+}
+
+const rangeOptionNames = [
+  'gt',
+  'gte',
+  'lt',
+  'lte',
+  'prefix',
+  'reverse',
+  'limit',
+] as const satisfies readonly (keyof RangeOptions<unknown>)[]
+
+/** The options of a range; keys are not looked at. */
+export interface CheckedRangeOptions {
+  gt: unknown
+  gte: unknown
+  lt: unknown
+  lte: unknown
+  prefix: unknown
+  reverse: boolean
+  limit: number
+}
+
+export const checkRangeOptions = (options: unknown): CheckedRangeOptions => {
+  const given = asOptions(options, 'options', rangeOptionNames)
+  const { gt, gte, lt, lte, prefix, reverse = false, limit } = given
+  if (gt !== undefined && gte !== undefined) throw refuse('gt', 'nothing beside gte', gt)
+  if (lt !== undefined && lte !== undefined) throw refuse('lt', 'nothing beside lte', lt)
+  const bounded = [gt, gte, lt, lte].some((bound) => bound !== undefined)
+  if (prefix !== undefined && bounded) {
+    throw refuse('prefix', 'nothing beside gt, gte, lt and lte', prefix)
+  }
+  return {
+    gt,
+    gte,
+    lt,
+    lte,
+    prefix,
+    reverse: checkBoolean(reverse, 'reverse'),
+    limit:
+      limit === undefined ? Infinity : checkInteger(limit, 'limit', 0, Number.MAX_SAFE_INTEGER),
+  }
+}

@@ -1,0 +1,61 @@
+// A view that somebody holds: a slot of the addon, and the ids that databases have in it.
+import { currentId, type Table } from './catalogue.js'
+import type { EnvironmentContext } from './environment-context.js'
+import { RingleaderError } from './errors.js'
+import type { ReadSource } from './store-reads.js'
+
+export class SlotView implements ReadSource {
+  readonly #context: EnvironmentContext
+  readonly #slot: number
+  readonly #state: number
+  readonly lsn: number
+  #ids: Map<Table, number> | undefined // where the catalogue has changed since
+  #ended: RingleaderError | undefined
+  #guard: unknown // releases the slot when nobody knows this object any more
+
+  constructor(context: EnvironmentContext, { slot, lsn }: { slot: number; lsn: number }) {
+    this.#context = context
+    this.#slot = slot
+    this.lsn = lsn
+    this.#state = context.catalogue.state
+  }
+
+  /** Throws where it has ended, or the environment is closed. */
+  get slot(): number {
+    this.#context.pipeline.checkOpen()
+    if (this.#ended) throw this.#ended
+    return this.#slot
+  }
+
+  get ended(): boolean {
+    return this.#ended !== undefined
+  }
+
+  /** Every use throws this from now on. What becomes of the slot is the caller's. */
+  end(error: RingleaderError): void {
+    this.#ended ??= error
+  }
+
+  release(): void {
+    this.#context.reads.release(this.#slot)
+    this.#guard = undefined
+  }
+
+  /** The slot is to be released when this object is collected. */
+  releaseWhenCollected(): void {
+    this.#guard ??= this.#context.reads.guard(this.#slot)
+  }
+
+  idOf(table: Table): number {
+    if (this.#context.catalogue.state === this.#state) return currentId(table)
+    const known = this.#ids?.get(table)
+    if (known !== undefined) return known
+    const id = this.#context.native.findDatabase(this.slot, table.name)
+    if (id === 0) {
+      throw new RingleaderError('RL_NOT_FOUND', `there was no database ${table.name} then`)
+    }
+    this.#ids ??= new Map()
+    this.#ids.set(table, id)
+    return id
+  }
+}
