@@ -51,6 +51,14 @@ const mutants = [
     name: 'ReadBaseBeforeGenerations',
     tests: ['store_view.misses_nothing_that_is_folded_while_it_is_taken'],
   },
+  {
+    name: 'BackupWithoutHold',
+    tests: ['store_backup.holds_the_log_until_it_is_copied'],
+  },
+  {
+    name: 'BulkLoadEarlyName',
+    tests: ['store_bulk.whoever_sees_the_name_sees_all_rows'],
+  },
 ]
 
 // kNone and kCount are not bugs.

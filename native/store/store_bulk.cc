@@ -4,6 +4,7 @@
 //   the id is taken          by a transaction of its own, so that nobody else gets it
 //   the id is a dropped one  noted in the base: until further notice its rows are rubbish
 //   rows                     batch by batch, each one synced; the fold comes in between
+//   a new epoch              views that are renewed take the base anew, and with it the rows
 //   kBulkLoad in the log     whoever has only the log learns that it lacks rows
 //   the name gets the id     a transaction; the load has happened
 // The fold takes the id off the list of the dropped when the base has the name too, and with it
@@ -147,6 +148,8 @@ Result<DatabaseId> Store::TakeBulkId(const std::string& name, uint64_t* history,
 // The name gets the rows.
 Status Store::NameBulkLoad(const std::string& name, DatabaseId id, uint64_t rows,
                            uint64_t history) {
+  // A view that stands keeps its snapshot of the base as long as the list of generations does.
+  (**parts_->region).list.epoch.fetch_add(1, std::memory_order_acq_rel);
   const std::vector<uint8_t> payload = EncodeBulkLoad(id, rows);
   Entry entry;
   entry.payload = payload;
