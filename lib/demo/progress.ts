@@ -4,16 +4,17 @@ import type cliProgress from 'cli-progress'
 import { requireForDevelopment } from './cities.js'
 
 export interface Progress {
-  update(records: number, flushes: number): void
+  update(cities: number, transactions: number): void
   say(text: string): void
   stop(): void
 }
 
 type CliProgress = typeof cliProgress
 
-const format = '{bar} {percentage}% | {value}/{total} records | {rate}/s | {flushRate} flushes/s'
+const format =
+  '{bar} {percentage}% | {value}/{total} cities | {rate}/s | {transactionRate} transactions/s'
 
-// Per second since the first records, which come when the writers' processes have started.
+// Per second since the first cities, which come when the writers' processes have started.
 class Rates {
   #began = 0
 
@@ -28,11 +29,11 @@ const showBar = (total: number): Progress => {
   const { SingleBar, Presets } = requireForDevelopment('cli-progress') as CliProgress
   const bar = new SingleBar({ format, hideCursor: true }, Presets.shades_classic)
   const rates = new Rates()
-  bar.start(total, 0, { rate: '0', flushRate: '0' })
+  bar.start(total, 0, { rate: '0', transactionRate: '0' })
   return {
-    update(records, flushes) {
-      const [rate, flushRate] = rates.of(records, flushes)
-      bar.update(records, { rate, flushRate })
+    update(cities, transactions) {
+      const [rate, transactionRate] = rates.of(cities, transactions)
+      bar.update(cities, { rate, transactionRate })
     },
     say(text) {
       process.stdout.write(`\r\u001b[K${text}\n`)
@@ -47,13 +48,15 @@ const showLines = (total: number): Progress => {
   const rates = new Rates()
   let shown = performance.now()
   return {
-    update(records, flushes) {
-      const [rate, flushRate] = rates.of(records, flushes)
+    update(cities, transactions) {
+      const [rate, transactionRate] = rates.of(cities, transactions)
       const now = performance.now()
-      if (now - shown < 1000 && records < total) return
+      if (now - shown < 1000 && cities < total) return
       shown = now
-      const share = Math.floor((100 * records) / total)
-      console.log(`${share}% | ${records}/${total} records | ${rate}/s | ${flushRate} flushes/s`)
+      const share = Math.floor((100 * cities) / total)
+      console.log(
+        `${share}% | ${cities}/${total} cities | ${rate}/s | ${transactionRate} transactions/s`,
+      )
     },
     say(text) {
       console.log(text)

@@ -1,48 +1,100 @@
 // What the demonstration says at its end.
-import type { Appending } from './append-job.js'
 import type { Findings } from './check.js'
-import type { Writer } from './writer.js'
+import type { Loading } from './load-job.js'
+import { rowsPerCity } from './tables.js'
+
+const digits = (value: number, count: number) => Number(value.toFixed(count))
 
 export const summarize = (
   records: number,
-  writers: Writer[],
-  { flushes, seconds }: Appending,
-  findings: Findings,
-) => {
-  const acknowledged = writers.reduce((sum, { count }) => sum + count, 0)
-  return {
-    records,
-    acknowledged,
-    found: findings.found,
-    lost: findings.lost,
-    unacknowledgedButPresent: findings.unacknowledged,
-    wrong: findings.wrong,
-    appendsPerSecond: Math.round(findings.entries / seconds),
-    flushesPerSecond: Math.round(flushes / seconds),
-    megabytesPerSecond: Number((findings.bytes / seconds / 1e6).toFixed(1)),
-    seconds: Number(seconds.toFixed(2)),
-    groupSize: Number((findings.entries / flushes).toFixed(1)),
-  }
-}
+  batchSize: number,
+  loading: Loading,
+  found: Findings,
+) => ({
+  cities: records,
+  acknowledgedTransactions: loading.transactions,
+  seconds: digits(loading.seconds, 2),
+  rowsPerSecond: Math.round((rowsPerCity * records) / loading.seconds),
+  transactionsPerSecond: Math.round(loading.transactions / loading.seconds),
+  flushesPerSecond: Math.round(loading.flushes / loading.seconds),
+  citiesPerTransaction: batchSize,
+  kills: loading.kills,
+  takenOver: loading.takenOver,
+  snapshotsMeanwhile: loading.observed.snapshots,
+  tornCities: loading.observed.torn,
+  openSeconds: digits(found.openSeconds, 3),
+  recoveredRecords: found.recoveredRecords,
+  replayedRecords: found.replayedRecords,
+  foundById: found.found,
+  foundByName: found.foundByName,
+  foundByCountry: found.foundByCountry,
+  lost: found.lost,
+  orphans: found.orphans,
+  verifiedRows: found.verifiedRows,
+  lookupsPerSecond: found.lookupsPerSecond,
+  nameLookupsPerSecond: found.nameLookupsPerSecond,
+  rangeRowsPerSecond: found.rangeRowsPerSecond,
+})
 
-const words: Record<keyof ReturnType<typeof summarize>, string> = {
-  records: 'records',
-  acknowledged: 'acknowledged',
-  found: 'found',
-  lost: 'lost',
-  unacknowledgedButPresent: 'unacknowledged but present',
-  wrong: 'wrong',
-  appendsPerSecond: 'appends/s',
-  flushesPerSecond: 'flushes/s',
-  megabytesPerSecond: 'MB/s',
+export type Summary = ReturnType<typeof summarize>
+
+const words: Record<keyof Summary, string> = {
+  cities: 'cities',
+  acknowledgedTransactions: 'transactions acknowledged',
   seconds: 'seconds',
-  groupSize: 'group size',
+  rowsPerSecond: 'rows/s, durable',
+  transactionsPerSecond: 'transactions/s',
+  flushesPerSecond: 'flushes/s',
+  citiesPerTransaction: 'cities per transaction',
+  kills: 'processes killed',
+  takenOver: 'cities found by successors',
+  snapshotsMeanwhile: 'snapshots taken meanwhile',
+  tornCities: 'cities seen in part',
+  openSeconds: 'seconds to open again',
+  recoveredRecords: 'log records recovered',
+  replayedRecords: 'log records replayed',
+  foundById: 'found by id',
+  foundByName: 'found by name',
+  foundByCountry: 'found by country',
+  lost: 'lost',
+  orphans: 'index rows without a city',
+  verifiedRows: 'rows verified',
+  lookupsPerSecond: 'lookups/s by id',
+  nameLookupsPerSecond: 'lookups/s by name',
+  rangeRowsPerSecond: 'rows/s in ranges',
 }
 
-export const printTable = (summary: ReturnType<typeof summarize>) => {
+export const printTable = (summary: Summary) => {
   console.log()
   for (const [key, value] of Object.entries(summary)) {
-    const word = words[key as keyof typeof words]
+    const word = words[key as keyof Summary]
     console.log(word.padEnd(28) + value.toLocaleString('en').padStart(12))
   }
+}
+
+/** What is not as it should be; empty: nothing. */
+export const problemsOf = (summary: Summary, { counts }: Findings): string[] => {
+  const { cities } = summary
+  const expected: [what: string, value: number, right: number][] = [
+    [words.foundById, summary.foundById, cities],
+    [words.foundByName, summary.foundByName, cities],
+    [words.foundByCountry, summary.foundByCountry, cities],
+    [words.lost, summary.lost, 0],
+    [words.orphans, summary.orphans, 0],
+    [words.tornCities, summary.tornCities, 0],
+    ['rows of cities', counts.cities, cities],
+    ['rows of byName', counts.byName, cities],
+    ['rows of byCountry', counts.byCountry, cities],
+  ]
+  return expected
+    .filter(([, value, right]) => value !== right)
+    .map(([what, value, right]) => `${what}: ${value}, and ${right} are right`)
+}
+
+/** "Springfield: 34 cities, US 33, AU 1" */
+export const exampleLine = (name: string, countries: ReadonlyMap<string, number>): string => {
+  const byCount = Array.from(countries).sort(([, a], [, b]) => b - a)
+  const total = byCount.reduce((sum, [, count]) => sum + count, 0)
+  const parts = byCount.map(([country, count]) => `${country} ${count}`)
+  return `${name}: ${total} ${total === 1 ? 'city' : 'cities'}, ${parts.join(', ') || 'nowhere'}`
 }

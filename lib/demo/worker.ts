@@ -1,43 +1,58 @@
-// A writer of the demonstration: a process of its own that may be killed at any moment.
+// A worker of the demonstration: a process of its own that may be killed at any moment.
 //
-// It appends its cities with a number of durable appends under way, and reports each one that has
-// resolved, in batches, to the main process.
+// It loads its batches of cities, each with its index rows in one serializable transaction, with a
+// number of durable transactions under way, and reports those that have resolved to the main process.
 import process from 'node:process'
 
-import { Log } from '../index.js'
-import { encodeCity, loadCities } from './cities.js'
+import { Environment } from '../index.js'
+import { loadCities } from './cities.js'
 import type { Report, Task } from './messages.js'
+import { addCity, openTables } from './tables.js'
 
 const work = async (task: Task) => {
   const cities = loadCities(task.records)
-  const log = await Log.open(task.directory)
+  const env = await Environment.open(task.directory)
+  const tables = openTables(env)
   let acknowledged: number[] = []
+  let foundThere = 0
   let next = 0
 
   const report = () => {
     const message: Report = {
-      acknowledged: Uint32Array.from(acknowledged),
-      flushes: log.stat().flushes,
+      batches: Uint32Array.from(acknowledged),
+      foundThere,
+      flushes: env.stat().log.flushes,
     }
     acknowledged = []
+    foundThere = 0
     process.send?.(message)
   }
 
-  const appendInTurn = async () => {
-    while (next < task.indices.length) {
-      const index = task.indices[next] ?? 0
+  const load = (batch: number): Promise<number> =>
+    env.transaction((transaction) => {
+      const first = batch * task.batchSize
+      let there = 0
+      for (const [i, city] of cities.slice(first, first + task.batchSize).entries()) {
+        if (!addCity(transaction, tables, first + i, city)) there += 1
+      }
+      return there
+    })
+
+  const loadInTurn = async () => {
+    while (next < task.batches.length) {
+      const batch = task.batches[next] ?? 0
       next += 1
-      await log.append(encodeCity(cities, index, task.attempt))
+      foundThere += await load(batch)
       if (acknowledged.length === 0) setImmediate(report)
-      acknowledged.push(index)
+      acknowledged.push(batch)
     }
   }
 
-  await Promise.all(Array.from({ length: task.outstanding }, appendInTurn))
+  await Promise.all(Array.from({ length: task.outstanding }, loadInTurn))
   await new Promise((resolve) => {
     setImmediate(resolve) // behind the last report
   })
-  await log.close()
+  await env.close()
   process.disconnect()
 }
 
