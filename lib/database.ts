@@ -32,6 +32,9 @@ export type Expected<V> = { version: number } | { value: V }
 /** The table of a database of this environment; RL_INVALID_ARGUMENT for anything else. */
 export let tableWithin: (database: unknown, context: EnvironmentContext) => Table
 
+/** What the objects of its environment share; RL_INVALID_ARGUMENT for anything but a database. */
+export let contextOfDatabase: (database: unknown) => EnvironmentContext
+
 /**
  * A named, ordered map of keys to values inside an environment. Made by `Environment.database`.
  *
@@ -70,6 +73,12 @@ export class Database<K = string, V = unknown> {
         database.#context === context
       if (!ours) throw refuse('database', 'a database of this environment', database)
       return database.#table
+    }
+    contextOfDatabase = (database) => {
+      if (typeof database === 'object' && database !== null && #context in database) {
+        return database.#context
+      }
+      throw refuse('database', 'a database or an environment', database)
     }
   }
 

@@ -35,6 +35,9 @@ import { WriteBatch } from './write-batch.js'
 
 export type { EnvironmentStat, Verified }
 
+/** What the objects of an environment share; for what works on all of it. */
+export let contextOf: (environment: Environment) => EnvironmentContext
+
 /**
  * An environment: one directory with any number of databases, used by any number of processes and
  * worker threads at once. Commits of all of them have one order.
@@ -68,6 +71,10 @@ export class Environment {
     const { catalogue } = pipeline
     const reads = new StoreReads(native, catalogue)
     this.#context = { native, pipeline, catalogue, reads, durability }
+  }
+
+  static {
+    contextOf = (environment) => environment.#context
   }
 
   /**
