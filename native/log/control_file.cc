@@ -12,7 +12,9 @@ namespace {
 constexpr char kName[] = "control";
 constexpr char kTemporaryName[] = "control.tmp";
 constexpr uint64_t kControlMagic = 0x314c525443474c52;  // "RLGCTRL1"
-constexpr uint32_t kControlVersion = 1;
+// Version 1 had nothing behind the consumers.
+constexpr uint32_t kControlVersion = 2;
+constexpr uint64_t kNoRollBack = ~uint64_t{0};
 constexpr size_t kCrcAt = kControlSlotBytes - 4;
 
 bool TakeId(Decoder& in, Id128* id) {
@@ -42,7 +44,16 @@ bool TakeConsumer(Decoder& in, Consumer* consumer) {
          in.Fixed(&consumer->max_age_us) && TakeFlag(in, &consumer->broken);
 }
 
-bool TakeState(Decoder& in, ControlState* state) {
+// What version 2 has behind the consumers.
+bool TakeSecond(Decoder& in, ControlState* state) {
+  uint64_t roll_back = 0;
+  if (!in.Fixed(&state->lock_inode) || !in.Fixed(&roll_back)) return false;
+  if (roll_back == kNoRollBack) return true;
+  state->roll_back = Lsn(roll_back);
+  return roll_back <= kMaxLsn.value && *state->roll_back >= state->start && !state->clean;
+}
+
+bool TakeState(Decoder& in, uint32_t version, ControlState* state) {
   uint32_t consumers = 0;
   if (!in.Fixed(&state->sequence) || !TakeId(in, &state->environment_id) ||
       !TakeId(in, &state->group_id) || !in.Fixed(&state->incarnation) ||
@@ -55,6 +66,7 @@ bool TakeState(Decoder& in, ControlState* state) {
   for (Consumer& consumer : state->consumers) {
     if (!TakeConsumer(in, &consumer)) return false;
   }
+  if (version >= 2 && !TakeSecond(in, state)) return false;
   const uint64_t segment = state->segment_bytes;
   return segment >= kMinSegmentBytes && segment <= kMaxSegmentBytes &&
          (segment & (segment - 1)) == 0 && state->start.value % segment == 0 &&
@@ -87,6 +99,8 @@ std::vector<uint8_t> EncodeControl(const ControlState& state) {
     out.Fixed(consumer.max_age_us);
     out.Fixed(static_cast<uint8_t>(consumer.broken));
   }
+  out.Fixed(state.lock_inode);
+  out.Fixed(state.roll_back ? state.roll_back->value : kNoRollBack);
   RL_CHECK(slot.size() <= kCrcAt);
   slot.resize(kCrcAt);
   out.Fixed(MaskCrc(Crc32c(slot)));
@@ -108,7 +122,7 @@ Result<ControlState> DecodeControl(Bytes slot) {
     return Status(Code::kNewerFormat, "the environment was written by a later version");
   }
   ControlState state;
-  if (!TakeState(in, &state)) return Status(Code::kCorruption, "control slot: a field");
+  if (!TakeState(in, version, &state)) return Status(Code::kCorruption, "control slot: a field");
   for (uint8_t byte : in.rest()) {
     if (byte != 0) return Status(Code::kCorruption, "control slot: bytes behind the last field");
   }

@@ -4,11 +4,13 @@
 //
 // A save writes the slot that does not count and flushes it. A torn or failed save therefore leaves
 // the older slot, which is always a safe answer: identities never change, and every position in it
-// is a lower bound that only grows. (docs/FORMATS.md#control)
+// is a lower bound that only grows. A roll-back lowers them, and is the one save whose
+// older slot means another state: the one before it. (docs/FORMATS.md#control)
 // Threads: callers hold the keeper role or have the environment to themselves.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,9 @@ struct ControlState {
   Lsn start;           // the log holds everything from here on; segments below may be gone
   Lsn durable_mark;    // the log was flushed at least up to here
   bool clean = false;  // closed in order: the log ends at durable_mark
+  // A roll-back to this end of a record has been decided and is not finished: everything above has
+  // to go before anything else happens.
+  std::optional<Lsn> roll_back;
   // Of the file `lock` when the environment was opened last; 0 = not known. Tells a copy of the
   // directory, which has a file of its own, from the directory itself, wherever it was moved to.
   uint64_t lock_inode = 0;

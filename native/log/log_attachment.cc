@@ -71,6 +71,7 @@ Status LogAttachment::Format(const LogOptions& options) {
   control.segment_bytes = options.segment_bytes;
   control.created_us = env_.clock.WallMicros();
   control.clean = true;
+  control.lock_inode = lock_info_.inode;
   RL_ASSIGN_OR_RETURN(control_file, ControlFile::Create(env_, directory_, control));
   return Status::Ok();
 }
@@ -87,12 +88,35 @@ Status LogAttachment::LoadOrFormat(const LogOptions& options, bool alone) {
   return Status::Ok();
 }
 
+// Alone. The file `lock` is not the one that was locked last time: the directory was copied, or the
+// file has been replaced. Bytes that were copied while somebody wrote them fit together by luck
+// only, and a process that still has the old file would not notice this one. The number of the
+// device does not count: it may be another one after every start of the machine.
+Status LogAttachment::JudgeCopy(const LogOptions& options) {
+  if (control.lock_inode == lock_info_.inode) return Status::Ok();
+  if (control.lock_inode != 0) {
+    if (!control.clean && !options.adopt_copy) {
+      return Status(Code::kCorruption,
+                    directory_ +
+                        " was copied while it was in use, or its file \"lock\" was replaced: "
+                        "Environment.backup makes copies that can be opened");
+    }
+    copied_ = true;
+    control.incarnation = env_.random.Next64();
+  }
+  // The name first: a lock file that power loss takes would be replaced by another one.
+  RL_RETURN_IF_ERROR(env_.files.SyncDirectory(directory_));
+  control.lock_inode = lock_info_.inode;
+  return Status::Ok();
+}
+
 Status LogAttachment::Recover(const LogOptions& options) {
   if (options.ring_bytes < SmallestRing(control.segment_bytes)) {
     return Status(Code::kInvalidArgument,
                   "ringBytes: at least " + std::to_string(SmallestRing(control.segment_bytes)) +
                       " for segments of " + std::to_string(control.segment_bytes));
   }
+  RL_RETURN_IF_ERROR(JudgeCopy(options));
   const uint64_t began = env_.clock.MonotonicNanos();
   const SegmentFiles files(env_, JoinPath(directory_, "log"), control.segment_bytes);
   std::unique_ptr<LogRegion> abandoned;
@@ -110,6 +134,12 @@ Status LogAttachment::Recover(const LogOptions& options) {
     if (!sound) abandoned.reset();
   }
   RL_ASSIGN_OR_RETURN(RecoveredLog log, RecoverLog(env_, files, control, mark));
+  if (copied_ && control.clean && log.end != control.durable_mark) {
+    return Status(Code::kCorruption,
+                  directory_ +
+                      " was copied while it was being opened: its log goes on behind the "
+                      "end that its control file tells");
+  }
   if (abandoned != nullptr) RL_RETURN_IF_ERROR(SalvageRing(files, control, *abandoned, &log));
   abandoned.reset();
   if (log.prepared_end <= log.end) {

@@ -3,6 +3,8 @@
 //   lock   an empty file; byte 0 is held while somebody opens or closes, byte 1 shared by everybody
 //          who is attached
 //
+// The control page notes which file that was: a copy of the directory has another one.
+//
 // The kernel drops both when their holder dies, however it dies, so "nobody is attached" is a fact
 // and not a guess. Whoever finds nobody attached has the environment to itself: it salvages,
 // recovers and makes the region. Everybody else attaches to the region that is there.
@@ -34,6 +36,9 @@ struct LogOptions {
   // Directory for closed segments; empty = this process archives nothing. The archive is a
   // consumer: once there is one, segments stay until some process has copied them.
   std::string archive;
+  // Opens a directory that seems to have been copied while it was in use, as after a crash: for one
+  // that was moved to another disk after one.
+  bool adopt_copy = false;
   uint64_t flush_interval_ns = 100'000'000;  // appends nobody waits for are flushed this late
   bool service_threads = true;               // off: only calls move the log (tests, tools)
 };
@@ -49,8 +54,8 @@ class LogAttachment {
   Status Settle();
   bool alone() const { return recovered.has_value(); }  // as it was at opening
   const FileInfo& lock_info() const { return lock_info_; }
-  // Calls `closing`, telling whether nobody else is attached; then it removes the region. Detaches in
-  // any case.
+  // Calls `closing`, telling whether nobody else is attached; then it removes the region. Detaches
+  // in any case.
   Status Close(const std::function<Status(bool last)>& closing);
 
   ControlState control;  // as it was at opening; identities do not change
@@ -64,6 +69,7 @@ class LogAttachment {
 
   Status LoadOrFormat(const LogOptions& options, bool alone);
   Status Format(const LogOptions& options);
+  Status JudgeCopy(const LogOptions& options);
   Status Recover(const LogOptions& options);
   RegionInit Expected() const;
 
@@ -71,6 +77,7 @@ class LogAttachment {
   const std::string directory_;
   std::unique_ptr<File> lock_;
   FileInfo lock_info_;
+  bool copied_ = false;
 };
 
 }  // namespace ringleader

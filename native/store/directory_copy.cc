@@ -199,6 +199,8 @@ Status DirectoryCopy::WriteLog(const StoredLog::Source& source, const Id128& gro
 Status DirectoryCopy::Finish(ControlState control, Lsn end) {
   control.durable_mark = end;
   control.clean = true;
+  control.roll_back.reset();
+  control.lock_inode = 0;  // whoever opens it first notes that
   RL_RETURN_IF_ERROR(env_.files.SyncDirectory(directory_));
   RL_ASSIGN_OR_RETURN(const ControlFile written, ControlFile::Create(env_, directory_, control));
   finished_ = true;

@@ -250,7 +250,6 @@ Result<Restored> Restore::Run() {
   RL_RETURN_IF_ERROR(copy->WriteLog(source, control_.group_id, control_.start, end_));
   ControlState control = control_;
   control.incarnation = env_.random.Next64();
-  control.lock_inode = 0;
   control.consumers = {{kBaseConsumer, applied_, 0, 0, false}};
   RL_RETURN_IF_ERROR(copy->Finish(control, end_));
   state_.lsn = std::min(std::max(state_.lsn, applied_), end_);

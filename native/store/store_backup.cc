@@ -71,21 +71,21 @@ Result<Lsn> Store::Backup(const std::string& directory) {
   // A large transaction that came to nothing may lie between what is visible and where a fold
   // ended.
   const Lsn end = std::max(log_->End(Level::kMemory), base_end);
-  RL_RETURN_IF_ERROR(log_->WaitFor(end, Level::kFlushed));
   // The last segment in use goes with the copy: its records hold the chain value that the next
   // append continues.
   const Lsn last(std::max<uint64_t>(end.value, 1) - 1);
   control.start = SegmentStart(std::min(base_end, last), segment);
   const SegmentFiles segments(env_, JoinPath(parts.directory, kLogDirectoryName), segment);
-  const Status copied =
-      copy->WriteLog([&](Lsn start) { return segments.Open(start, OpenMode::kRead); },
-                     control.group_id, control.start, end);
+  Status copied = log_->WaitFor(end, Level::kFlushed);
+  if (copied.ok()) {
+    copied = copy->WriteLog([&](Lsn start) { return segments.Open(start, OpenMode::kRead); },
+                            control.group_id, control.start, end);
+  }
   if (parts.overlay->history() != history) {
     return Status(Code::kBusy, "the environment was rolled back during the backup; try again");
   }
   RL_RETURN_IF_ERROR(copied);
   control.incarnation = env_.random.Next64();
-  control.lock_inode = 0;
   control.consumers = {{kBaseConsumer, base_end, 0, 0, false}};
   RL_RETURN_IF_ERROR(copy->Finish(control, end));
   return end;

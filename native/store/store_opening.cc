@@ -5,6 +5,7 @@
 // the whole recovery of the store; nothing of an earlier overlay is used.
 #include <algorithm>
 
+#include "store/directory_copy.h"
 #include "store/operations.h"
 #include "store/store_parts.h"
 
@@ -16,6 +17,17 @@ Status LostLog(Lsn applied, Lsn start, Lsn end) {
                                        ", the log has " + std::to_string(start.value) + " to " +
                                        std::to_string(end.value) +
                                        ": log and base do not belong together");
+}
+
+// A base is made together with its log. One that is gone has taken rows with it.
+Status CheckBaseIsThere(Env& env, const std::string& directory, const Log& log) {
+  const std::string base = JoinPath(directory, kBaseDirectoryName);
+  const auto info = env.files.Info(JoinPath(base, kBaseFileName));
+  if (info.status().code() != Code::kNotFound) return info.status();
+  RL_ASSIGN_OR_RETURN(const std::vector<Consumer> consumers, log.Consumers());
+  const bool had_one = std::ranges::count(consumers, kBaseConsumer, &Consumer::name) > 0;
+  if (!had_one && log.Stat().start == Lsn()) return Status::Ok();
+  return Status(Code::kCorruption, "the base of the environment is missing: " + base);
 }
 
 }  // namespace
@@ -54,6 +66,7 @@ Status Store::Parts::Attach(Log& log) {
 Status Store::Parts::Build(Log& log) {
   Overlay::RemoveLeftovers(env, directory, *areas, log.identity().environment_id);
   const LogStat stat = log.Stat();
+  RL_RETURN_IF_ERROR(CheckBaseIsThere(env, directory, log));
   RL_RETURN_IF_ERROR(OpenBase(log, stat.start));
   RL_ASSIGN_OR_RETURN(const BaseStat base_stat, base->Stat());
   const Lsn applied = base_stat.applied;

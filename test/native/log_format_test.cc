@@ -1,4 +1,5 @@
 // The bytes of the log, fixed for ever: golden values, and every way a header can be wrong.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -21,7 +22,8 @@ constexpr char kGoldenRecord[] =
 constexpr char kGoldenSegment[] =
     "524c4f475345473101000000001000000102030405060708090a0b0c0d0e0f100000030000000000"
     "00000100000000000807060504030201443322110900000000000000acfa134e";
-constexpr uint32_t kGoldenControlCrc = 0x8e01c51a;
+constexpr uint32_t kGoldenControlCrc = 0x72f1bbb5;
+constexpr uint32_t kGoldenFirstControlCrc = 0x8e01c51a;  // of version 1
 
 Id128 CountingId() {
   Id128 id;
@@ -203,6 +205,7 @@ ControlState SampleControl() {
   state.start = Lsn(kSegment);
   state.durable_mark = Lsn(kSegment + 5000);
   state.clean = true;
+  state.lock_inode = 0x0123456789abcdef;
   state.consumers = {{"base", Lsn(kSegment + 4096), 0, 0, false},
                      {"replica 3", Lsn(kSegment), 1 << 20, 3'600'000'000, true}};
   return state;
@@ -217,6 +220,37 @@ TEST(control_file, golden_slot) {
   CHECK_EQ(read.consumers.size(), size_t{2});
   CHECK_EQ(read.consumers[1].name, std::string("replica 3"));
   CHECK(read.consumers[1].broken);
+}
+
+// Version 1 ended with the consumers.
+TEST(control_file, version_1_is_read) {
+  std::vector<uint8_t> slot = EncodeControl(SampleControl());
+  size_t end = kControlSlotBytes - 4;
+  while (slot[end - 1] == 0) --end;
+  std::fill_n(slot.begin() + static_cast<ptrdiff_t>(end) - 16, 16, uint8_t{0});
+  StoreLe<uint32_t>(slot.data() + 8, 1);
+  StoreLe<uint32_t>(slot.data() + kControlSlotBytes - 4,
+                    MaskCrc(Crc32c(Bytes(slot).first(kControlSlotBytes - 4))));
+  CHECK_EQ(Crc32c(slot), kGoldenFirstControlCrc);
+  CHECK_VALUE(const ControlState read, DecodeControl(slot));
+  CHECK_EQ(read.lock_inode, uint64_t{0});
+  CHECK(!read.roll_back);
+  CHECK_EQ(read.consumers.size(), size_t{2});
+  CHECK_EQ(read.durable_mark, SampleControl().durable_mark);
+}
+
+TEST(control_file, roll_back_under_way_is_kept) {
+  ControlState state = SampleControl();
+  state.clean = false;
+  state.roll_back = Lsn(kSegment + 4104);
+  CHECK_VALUE(const ControlState read, DecodeControl(EncodeControl(state)));
+  CHECK(read.roll_back == state.roll_back);
+  // Not below the start, and never of a log that was closed.
+  state.roll_back = Lsn(kSegment - 8);
+  CHECK_CODE(DecodeControl(EncodeControl(state)).status(), Code::kCorruption);
+  state.roll_back = Lsn(kSegment + 4104);
+  state.clean = true;
+  CHECK_CODE(DecodeControl(EncodeControl(state)).status(), Code::kCorruption);
 }
 
 TEST(control_file, every_flipped_bit_is_noticed) {
@@ -245,7 +279,7 @@ TEST(control_file, sealed_lies_are_refused_or_harmless) {
 
 TEST(control_file, later_version_is_said_so) {
   std::vector<uint8_t> slot = EncodeControl(SampleControl());
-  StoreLe<uint32_t>(slot.data() + 8, 2);
+  StoreLe<uint32_t>(slot.data() + 8, 3);
   StoreLe<uint32_t>(slot.data() + kControlSlotBytes - 4,
                     MaskCrc(Crc32c(Bytes(slot).first(kControlSlotBytes - 4))));
   CHECK_CODE(DecodeControl(slot).status(), Code::kNewerFormat);
