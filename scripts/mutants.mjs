@@ -51,6 +51,10 @@ const mutants = [
     name: 'ReadBaseBeforeGenerations',
     tests: ['store_view.misses_nothing_that_is_folded_while_it_is_taken'],
   },
+  { name: 'SkipRedo', tests: ['store_death.what_counts_is_inserted_by_the_next_writer'] },
+  { name: 'InsertBeforeFlip', tests: ['store_death.what_counts_is_inserted_by_the_next_writer'] },
+  { name: 'FoldPastLimit', tests: ['store_fold.never_passes_the_limit'] },
+  { name: 'FoldBeforeFlush', tests: ['store_fold.waits_until_the_log_is_flushed'] },
   {
     name: 'BackupWithoutHold',
     tests: ['store_backup.holds_the_log_until_it_is_copied'],

@@ -3,57 +3,21 @@
 // A child appends through a hook of its own, which stops half-way through what a commit does there.
 // Whoever uses the store next has to find everything that counts, and nothing else.
 #include <sched.h>
-#include <signal.h>
 #include <sys/wait.h>
 
-#include "base/mutant.h"
 #include "child_process.h"
 #include "env_posix_mount.h"
-#include "store/commit_section.h"
-#include "store_fixture.h"
+#include "store_dying.h"
 
 namespace ringleader {
 namespace {
 
 using namespace test;
 
-// Inserts the first `whole` transactions and dies before it has inserted any of the next one.
-class DyingHook : public WriterHook {
- public:
-  DyingHook(Generation& generation, size_t whole) : generation_(generation), whole_(whole) {}
-
-  Admission Admit(size_t, Lsn, Entry&) override { return Admission::kAppend; }
-  Status Insert(Lsn end, const Entry& entry) override {
-    if (whole_-- == 0) raise(SIGKILL);
-    return InsertPayload(generation_, end, entry.payload, false);
-  }
-  Status Redo(Lsn, const Entry&) override { return Status::Ok(); }
-  void Mend() override {}
-
- private:
-  Generation& generation_;
-  size_t whole_;
-};
-
 std::vector<uint8_t> PutPayload(const std::string& row_key, const std::string& value) {
   WriteSet writes;
   CHECK_OK(writes.Put(AsBytes(row_key), AsBytes(value)));
   return writes.Encode();
-}
-
-// A process appends all of `payloads` in one section and dies when `whole` of them are inserted.
-void DieInserting(const std::string& directory, const std::vector<std::vector<uint8_t>>& payloads,
-                  size_t whole) {
-  Child child([&] {
-    const auto store = OpenStore(directory);
-    const auto view = TakeView(*store);
-    DyingHook hook(view->generations().active(), whole);
-    std::vector<Entry> entries;
-    for (const auto& payload : payloads) entries.push_back(EntryOf(payload));
-    std::vector<Appended> appended(entries.size());
-    CHECK_OK(store->log().TryAppend(entries, appended, &hook).status());
-  });
-  CHECK_EQ(child.JoinKilled(), SIGKILL);
 }
 
 TEST(store_death, what_counts_is_inserted_by_the_next_writer) {
@@ -101,21 +65,18 @@ TEST(store_death, redo_needs_room_for_what_is_missing_only) {
   const std::string directory = TempDir();
   const auto store = OpenStore(directory);
   const DatabaseId database = MakeDatabase(*store, "rows");
-  const std::string big(40'000, 'b');
+  const std::string big(12'000, 'b');
   const auto room = [&] {
     const auto view = TakeView(*store);
     const Generation& active = view->generations().active();
     return active.capacity() - active.used_bytes();
   };
-  for (int i = 0; room() > 140'000; ++i) {
-    PutRow(*store, KeyOf(database, "fill" + std::to_string(i)), std::string(30'000, 'f'));
+  for (int i = 0; room() > 2 * big.size() + 5000; ++i) {
+    PutRow(*store, KeyOf(database, "fill" + std::to_string(i)), std::string(1000, 'f'));
   }
   const std::vector<std::vector<uint8_t>> payloads = {PutPayload(KeyOf(database, "a"), big),
                                                       PutPayload(KeyOf(database, "b"), big),
                                                       PutPayload(KeyOf(database, "c"), "small")};
-  const uint64_t before = room();
-  CHECK(before > 2 * big.size() + 20'000);
-  PutRow(*store, KeyOf(database, "fill"), std::string(before - 2 * big.size() - 10'000, 'f'));
   DieInserting(directory, payloads, 2);
   CHECK(room() < big.size());
   PutRow(*store, KeyOf(database, "d"), "alive");
