@@ -63,6 +63,10 @@ const char* MutantName(Mutant mutant) {
       return "BackupWithoutHold";
     case Mutant::kBulkLoadEarlyName:
       return "BulkLoadEarlyName";
+    case Mutant::kRollBackKeepsMark:
+      return "RollBackKeepsMark";
+    case Mutant::kRollBackKeepsTail:
+      return "RollBackKeepsTail";
     case Mutant::kCount:
       break;
   }

@@ -34,6 +34,8 @@ enum class Mutant : uint8_t {
   kSkipRowChecksum,        // checksums of rows in the base tree are not compared
   kBackupWithoutHold,      // a backup does not keep the log while it copies the base
   kBulkLoadEarlyName,      // a bulk load has its name before its last rows are synced
+  kRollBackKeepsMark,      // a roll-back leaves the durable mark where it was
+  kRollBackKeepsTail,      // a roll-back leaves the bytes that it discards on the disk
   kCount,
 };
 

@@ -91,6 +91,8 @@ std::string_view CodeName(Code code) {
       return "RL_TRANSACTION_ENDED";
     case Code::kDropped:
       return "RL_DROPPED";
+    case Code::kRolledBack:
+      return "RL_ROLLED_BACK";
   }
   return "RL_UNKNOWN";
 }

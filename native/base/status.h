@@ -37,6 +37,7 @@ enum class Code : uint8_t {
   kConflict,          // RL_CONFLICT: what a transaction had read has been changed by another one
   kTransactionEnded,  // RL_TRANSACTION_ENDED: a transaction used after it has ended
   kDropped,           // RL_DROPPED: the database has been dropped
+  kRolledBack,        // RL_ROLLED_BACK: the log was rolled back to a position below
 };
 
 // What became of the request that failed.

@@ -50,8 +50,12 @@ Status Log::Close() {
   closed_ = true;
   service_.reset();
   const auto flush_all = [this] {
-    const Lsn tail(region()->ends.tail.load(std::memory_order_acquire));  // pairs with W1
-    return flusher_->WaitFor(tail, Level::kFlushed);
+    for (;;) {
+      const uint64_t history = flusher_->History();
+      const Lsn tail(region()->ends.tail.load(std::memory_order_acquire));  // pairs with W1
+      const Status flushed = flusher_->WaitFor(tail, Level::kFlushed, kForeverNs, history);
+      if (flushed.code() != Code::kRolledBack) return flushed;
+    }
   };
   const Status flushed = flush_all();
   const Status left = attachment_->Close([&](bool last) {
@@ -103,6 +107,17 @@ Status Log::WaitFor(Lsn end, Level level, uint64_t timeout_ns) {
     return Status(Code::kInvalidArgument, "nothing has been appended up to that position");
   }
   return flusher_->WaitFor(end, level, timeout_ns);
+}
+
+Status Log::WaitFor(const Appended& appended, Level level, uint64_t timeout_ns) {
+  if (closed_) return Closed();
+  return flusher_->WaitFor(appended.end, level, timeout_ns, appended.history);
+}
+
+uint64_t Log::History() const { return closed_ ? 0 : flusher_->History(); }
+
+bool Log::RolledBack(Lsn end, uint64_t history) const {
+  return !closed_ && flusher_->RolledBack(end, history);
 }
 
 void Log::OnProgress(std::function<void()> on_progress) {

@@ -19,6 +19,7 @@
 #include "log/log_flusher.h"
 #include "log/log_keeper.h"
 #include "log/log_reader.h"
+#include "log/log_rollback.h"
 #include "log/log_service.h"
 
 namespace ringleader {
@@ -80,6 +81,8 @@ class Log {
   Status InSection(const std::function<Status(Lsn tail)>& section);
   // Returns when the log has reached `level` up to `end`; does the work itself where nobody is.
   Status WaitFor(Lsn end, Level level, uint64_t timeout_ns = kForeverNs);
+  // The same; kRolledBack, whatever has been appended since, where a roll-back has taken it back.
+  Status WaitFor(const Appended& appended, Level level, uint64_t timeout_ns = kForeverNs);
 
   // Asks the service thread to bring the log to `level` up to `end`; `on_progress` is called from
   // that thread after every step towards anything asked for, and after a failure. Set it first.
@@ -89,6 +92,15 @@ class Log {
   // How far the log has got: the end of what is visible, written, flushed. 0 once closed.
   Lsn End(Level level) const;
   Status Failure() const;
+
+  // Makes the log end at `to`, the end of a transaction or the log's start, for all processes, on
+  // disk too; see log_rollback.h. kTrimmed below the start, kInvalidArgument where no transaction
+  // ends. An error of unknown fate has ended the environment: recovery finds one of the two ends.
+  // Consumers above are lowered to `to`.
+  Status RollBack(Lsn to, RollBackHook* hook = nullptr);
+  // Roll-backs since the region was made, and whether one after `history` went below `end`.
+  uint64_t History() const;
+  bool RolledBack(Lsn end, uint64_t history) const;
 
   std::unique_ptr<LogReader> Read(Lsn from);
   // Reads and checks every record the log holds; returns how many.
@@ -113,6 +125,8 @@ class Log {
 
   LogRegion& region() const { return *attachment_->region; }
   void NoteAppends(std::span<const Appended> appended);
+  Status RollBackInSection(Lsn to, Lsn tail, RollBackHook* hook);
+  Status RollBackHolding(Lsn to, const LogCut& cut, RollBackHook* hook);
 
   Env& env_;
   LogCompanion* companion_ = nullptr;

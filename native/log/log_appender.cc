@@ -62,8 +62,9 @@ const WriterState& LogAppender::Current() const {
 
 // A writer died with the lock. Its state either counts already or never will: what is left to do
 // is the part of the layer above and the publication, which it may not have come to.
-void LogAppender::Repair() {
+Status LogAppender::Repair() {
   region_->writer.repairs.fetch_add(1, std::memory_order_acq_rel);
+  RL_RETURN_IF_ERROR(flusher_.CheckRollBack());
   const WriterState& state = Current();
   if (hook_ != nullptr) {
     hook_->Mend();
@@ -73,31 +74,33 @@ void LogAppender::Repair() {
             ? Status::Ok()
             : VisitPending(region_, files_, published, Lsn(state.visible),
                            [this](Lsn end, const Entry& entry) { return hook_->Redo(end, entry); });
-    if (!redone.ok()) return flusher_.Fail(redone.sys_errno());
+    if (!redone.ok()) {
+      flusher_.Fail(redone.sys_errno());
+      return flusher_.Failure();
+    }
   }
   region_->ends.tail.store(state.tail, std::memory_order_release);  // W1
   region_->ends.visible.store(state.visible, std::memory_order_release);
+  return Status::Ok();
+}
+
+// Of a lock just taken: mends what a dead holder left. The lock is gone where that fails.
+Status LogAppender::Enter(LockResult lock) {
+  const Status fit = lock == LockResult::kOwnerDied ? Repair() : flusher_.CheckRollBack();
+  if (!fit.ok()) env_.threads.Unlock(region_->writer.mutex);
+  return fit;
 }
 
 Status LogAppender::LockWriter() {
-  switch (env_.threads.Lock(region_->writer.mutex)) {
-    case LockResult::kOwnerDied:
-      Repair();
-      [[fallthrough]];
-    case LockResult::kLocked:
-      return Status::Ok();
-    case LockResult::kBusy:
-    case LockResult::kBroken:
-      break;
-  }
+  const LockResult lock = env_.threads.Lock(region_->writer.mutex);
+  if (lock == LockResult::kLocked || lock == LockResult::kOwnerDied) return Enter(lock);
   return Status(Code::kCorruption, "shared memory is damaged: the writer lock");
 }
 
 bool LogAppender::TryLockWriter() {
   for (int i = 0; i < kTryLockAttempts; ++i) {
     const LockResult lock = env_.threads.TryLock(region_->writer.mutex);
-    if (lock == LockResult::kOwnerDied) Repair();
-    if (lock == LockResult::kLocked || lock == LockResult::kOwnerDied) return true;
+    if (lock == LockResult::kLocked || lock == LockResult::kOwnerDied) return Enter(lock).ok();
     if (lock == LockResult::kBroken) return false;
   }
   return false;
@@ -120,6 +123,16 @@ void LogAppender::PublishEnds(const WriterState& state) {
   ends.term.store(state.term, std::memory_order_relaxed);
   ends.tail.store(state.tail, std::memory_order_release);  // W1
   ends.visible.store(state.visible, std::memory_order_release);
+}
+
+void LogAppender::MoveBack(Lsn to, const ChainState& chain) {
+  WriterState state = Current();
+  state.tail = state.visible = to.value;
+  state.prev_crc = chain.prev_crc;
+  state.term = chain.term.value;
+  state.commit_time_us = chain.commit_time_us;
+  Flip(state);
+  PublishEnds(state);
 }
 
 LogAppender::Room LogAppender::RoomFor(const WriterState& state, uint64_t payload, Lsn* end) const {
@@ -226,7 +239,7 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
         entry.payload,    crc,   static_cast<uint8_t>(entry.type), 0, entry.operations,
         entry.term.value, now_us};
     const Lsn lsn = Place(state, piece);
-    appended[count] = {lsn, Lsn(state.tail)};
+    appended[count] = {lsn, Lsn(state.tail), flusher_.History()};
     state.visible = state.tail;
     ++state.transactions;
     if (hook != nullptr) {
@@ -279,9 +292,11 @@ Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries, std::span<
   return done;
 }
 
-Status LogAppender::MakeRoom(Room room, Lsn end) {
+Status LogAppender::MakeRoom(Room room, Lsn end, uint64_t history) {
   if (room == Room::kNoSegment) return keeper_.EnsurePrepared(end);
-  const Status written = flusher_.WaitFor(Lsn(end.value - region_.ring_bytes()), Level::kWritten);
+  const Status written = flusher_.WaitFor(Lsn(end.value - region_.ring_bytes()), Level::kWritten,
+                                          kForeverNs, history);
+  if (written.code() == Code::kRolledBack) return Status::Ok();  // there is room now
   // The append itself has not begun.
   return written.WithFate(Fate::kNone);
 }
@@ -295,6 +310,7 @@ Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook) 
     RL_RETURN_IF_ERROR(LockWriter());
     const size_t placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook);
     const WriterState state = Current();
+    const uint64_t history = flusher_.History();
     env_.threads.Unlock(region_->writer.mutex);
     if (placed == 1) return appended;
     RL_RETURN_IF_ERROR(flusher_.Failure());
@@ -302,7 +318,7 @@ Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook) 
     Lsn end;
     const Room room = RoomFor(state, entry.payload.size(), &end);
     if (room != Room::kReady) {
-      RL_RETURN_IF_ERROR(MakeRoom(room, end));
+      RL_RETURN_IF_ERROR(MakeRoom(room, end, history));
     } else if (hook != nullptr) {
       return Status(Code::kBusy, "the append has to wait");
     }
@@ -324,7 +340,7 @@ Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook)
     for (;;) {
       const Room room = RoomFor(state, payload.size(), &end);
       if (room == Room::kReady) break;
-      RL_RETURN_IF_ERROR(MakeRoom(room, end));
+      RL_RETURN_IF_ERROR(MakeRoom(room, end, flusher_.History()));
     }
     const bool last = at + payload.size() == entry.payload.size();
     const uint8_t flags =
@@ -352,6 +368,7 @@ Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook)
     at += payload.size();
   }
   appended.end = Lsn(state.tail);
+  appended.history = flusher_.History();
   return appended;
 }
 

@@ -32,6 +32,7 @@ namespace ringleader {
 struct Appended {
   Lsn lsn;  // where its first record stands; 0 together with `end` where the hook has refused it
   Lsn end;  // where its last record ends: durable once the durable position is here
+  uint64_t history = 0;  // roll-backs before it: a later one may have taken it back
 };
 
 class LogAppender {
@@ -54,22 +55,25 @@ class LogAppender {
 
   // Runs `section` under the writer lock, with the end of the log.
   Status InSection(const std::function<Status(Lsn tail)>& section);
+  // Holder of the writer lock: the log ends at `to`, and goes on from `chain`.
+  void MoveBack(Lsn to, const ChainState& chain);
 
  private:
   enum class Room : uint8_t { kReady, kRingFull, kNoSegment };
   struct Piece;
 
   Status CheckEntry(const Entry& entry) const;
+  Status Enter(LockResult lock);
   Status LockWriter();
   bool TryLockWriter();
-  void Repair();
+  Status Repair();
   const WriterState& Current() const;
   void Flip(const WriterState& state);
   void PublishEnds(const WriterState& state);
   Room RoomFor(const WriterState& state, uint64_t payload, Lsn* end) const;
   Lsn Place(WriterState& state, const Piece& piece);
   void FillSegment(WriterState& state);
-  Status MakeRoom(Room room, Lsn end);
+  Status MakeRoom(Room room, Lsn end, uint64_t history);
   Result<Appended> AppendSmall(const Entry& entry, WriterHook* hook);
   Result<Appended> AppendLarge(const Entry& entry, WriterHook* hook);
   Result<Appended> AppendPieces(const Entry& entry, WriterHook* hook);

@@ -130,8 +130,11 @@ Status LogAttachment::Recover(const LogOptions& options) {
     // A region whose positions make no sense has been damaged; the files have the last word.
     const bool sound =
         durable <= written && written <= kMaxLsn && written - durable <= kMaxUnflushedBytes;
-    if (sound) mark = std::max(mark, durable);
-    if (!sound) abandoned.reset();
+    // Nor does one count in which a roll-back was cut short: it was all flushed before, and the
+    // control page says where the log ends.
+    const bool whole = (**abandoned).rollback.under_way.load(std::memory_order_acquire) == 0;
+    if (sound && whole) mark = std::max(mark, durable);
+    if (!sound || !whole) abandoned.reset();
   }
   RL_ASSIGN_OR_RETURN(RecoveredLog log, RecoverLog(env_, files, control, mark));
   if (copied_ && control.clean && log.end != control.durable_mark) {
@@ -150,6 +153,7 @@ Status LogAttachment::Recover(const LogOptions& options) {
   }
   control.durable_mark = log.end;
   control.clean = false;
+  control.roll_back.reset();
   RL_RETURN_IF_ERROR(control_file->Save(control));
   RegionInit init = Expected();
   init.ring_bytes = options.ring_bytes;

@@ -65,12 +65,62 @@ void LogFlusher::AwaitProgress(uint32_t sequence, uint64_t timeout_ns) {
   progress.waiters.fetch_sub(1, std::memory_order_acq_rel);
 }
 
+uint64_t LogFlusher::History() const {
+  return region_->rollback.history.load(std::memory_order_acquire);
+}
+
+bool LogFlusher::RolledBack(Lsn end, uint64_t history) const {
+  const uint64_t now = History();
+  if (now - history > kRollBacksKept) return true;  // too long ago to tell
+  for (uint64_t number = history + 1; number <= now; ++number) {
+    const auto& to = region_->rollback.ends[number % kRollBacksKept];
+    if (to.load(std::memory_order_acquire) < end.value) return true;
+  }
+  return false;
+}
+
+bool LogFlusher::RollingBack() const {
+  return region_->rollback.under_way.load(std::memory_order_acquire) != 0;
+}
+
+Status LogFlusher::AwaitRollBack() {
+  while (RollingBack()) {
+    const uint32_t sequence = ProgressSequence();
+    RL_RETURN_IF_ERROR(Failure());
+    const LockResult lock = env_.threads.TryLock(region_->flusher.role);
+    if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
+    if (lock == LockResult::kBusy) {
+      AwaitProgress(sequence, kTakeoverCheckNs);
+      continue;
+    }
+    const Status whole = CheckRollBack();
+    env_.threads.Unlock(region_->flusher.role);
+    RL_RETURN_IF_ERROR(whole);
+  }
+  return Status::Ok();
+}
+
+Status LogFlusher::CheckRollBack() {
+  if (!RollingBack()) return Status::Ok();
+  Fail(EOWNERDEAD);
+  return Failure();
+}
+
 Status LogFlusher::WaitFor(Lsn end, Level level, uint64_t timeout_ns) {
-  if (Reached(end, level)) return Status::Ok();
+  return WaitFor(end, level, timeout_ns, History());
+}
+
+Status LogFlusher::WaitFor(Lsn end, Level level, uint64_t timeout_ns, uint64_t history) {
   const uint64_t began = timeout_ns == kForeverNs ? 0 : env_.clock.MonotonicNanos();
   for (;;) {
     const uint32_t sequence = ProgressSequence();
-    if (Reached(end, level)) return Status::Ok();
+    // In this order: a position of a later history that has been reached shows its roll-back too.
+    const bool reached = Reached(end, level);
+    const uint64_t tail = region_->ends.tail.load(std::memory_order_acquire);
+    if (RolledBack(end, history) || end.value > tail) {
+      return Status(Code::kRolledBack, "the log has been rolled back to below that position");
+    }
+    if (reached) return Status::Ok();
     RL_RETURN_IF_ERROR(Failure().WithFate(Fate::kUnknown));
     uint64_t left = kForeverNs;
     if (timeout_ns != kForeverNs) {
@@ -105,8 +155,9 @@ Status LogFlusher::Judge(Status status) {
 }
 
 Result<File*> LogFlusher::FileOf(Lsn start) {
-  if (file_ == nullptr || file_start_ != start) {
+  if (file_ == nullptr || file_start_ != start || file_history_ != History()) {
     file_.reset();
+    file_history_ = History();
     RL_ASSIGN_OR_RETURN(file_, files_.Open(start, OpenMode::kReadWrite));
     file_start_ = start;
   }
@@ -170,6 +221,7 @@ Lsn LogFlusher::GroupEnd(Lsn from, Lsn tail) const {
 
 Status LogFlusher::Step(Level level) {
   RL_RETURN_IF_ERROR(Failure());
+  RL_RETURN_IF_ERROR(CheckRollBack());
   const uint64_t segment = files_.segment_bytes();
   const Lsn from(region_->flushed.written.load(std::memory_order_acquire));
   const Lsn durable(region_->flushed.durable.load(std::memory_order_acquire));

@@ -54,8 +54,22 @@ class LogFlusher {
 
   bool Reached(Lsn end, Level level) const;
   // Returns when the log has reached `level` up to `end`, working on it as described above.
-  // Fails with kFailed or kNoSpace, both of unknown fate, or kTimeout.
+  // Fails with kFailed or kNoSpace, both of unknown fate, or kTimeout; with kRolledBack where what
+  // ended there, appended in that history, is gone for good.
   Status WaitFor(Lsn end, Level level, uint64_t timeout_ns = kForeverNs);
+  Status WaitFor(Lsn end, Level level, uint64_t timeout_ns, uint64_t history);
+
+  // Roll-backs so far. Positions above the end of a roll-back that came later mean nothing any more.
+  uint64_t History() const;
+  // Whether a roll-back after `history` went below `end`.
+  bool RolledBack(Lsn end, uint64_t history) const;
+  // A roll-back is under way, or was cut short.
+  bool RollingBack() const;
+  // Returns when none is under way. kFailed where it was cut short.
+  Status AwaitRollBack();
+  // Holder of the writer lock, of the keeper's or the flusher's role: kOk, or kFailed where a
+  // roll-back was cut short, which ends the environment.
+  Status CheckRollBack();
 
   // kOk, or the failure that ended this environment.
   Status Failure() const;
@@ -81,6 +95,7 @@ class LogFlusher {
   const SegmentFiles& files_;
   std::unique_ptr<File> file_;  // used under the flusher role only
   Lsn file_start_ = kMaxLsn;
+  uint64_t file_history_ = 0;  // a roll-back replaces files
 };
 
 }  // namespace ringleader

@@ -25,13 +25,25 @@ LogKeeper::LogKeeper(Env& env, LogRegion& region, const SegmentFiles& files, Log
       control_(std::move(control)),
       archive_(std::move(archive)),
       segments_ahead_(segments_ahead),
-      retention_(env, region) {}
+      retention_(env, region),
+      archived_history_(flusher.History()) {}
 
 Status LogKeeper::LockRole() {
   if (env_.threads.Lock(region_->keeper.role) == LockResult::kBroken) {
     return Status(Code::kCorruption, "shared memory is damaged");
   }
-  return Status::Ok();  // every step of a dead keeper is repeatable as it stands
+  // Every step of a dead keeper is repeatable as it stands, but for a roll-back.
+  const Status fit = flusher_.CheckRollBack();
+  if (!fit.ok()) UnlockRole();
+  return fit;
+}
+
+LockResult LogKeeper::TryLockRole() {
+  const LockResult lock = env_.threads.TryLock(region_->keeper.role);
+  if (lock == LockResult::kBusy || lock == LockResult::kBroken) return lock;
+  if (flusher_.CheckRollBack().ok()) return LockResult::kLocked;
+  UnlockRole();
+  return LockResult::kBusy;
 }
 
 void LogKeeper::UnlockRole() { env_.threads.Unlock(region_->keeper.role); }
@@ -44,14 +56,33 @@ Status LogKeeper::Judge(Status status) {
 Status LogKeeper::SaveLocked(bool clean) {
   RL_ASSIGN_OR_RETURN(ControlState state, control_.Load());
   const std::vector<uint8_t> before = EncodeControl(state);
+  state.clean = clean;
+  return Write(state, before, Lsn(region_->flushed.durable.load(std::memory_order_acquire)));
+}
+
+Status LogKeeper::SaveRollBack(Lsn to) {
+  RL_ASSIGN_OR_RETURN(ControlState state, control_.Load());
+  state.clean = false;
+  state.roll_back = to;
+  const Lsn durable(region_->flushed.durable.load(std::memory_order_acquire));
+  return Write(state, {}, RL_MUTANT(kRollBackKeepsMark) ? durable : to);
+}
+
+Status LogKeeper::EndRollBack(Lsn end) {
+  RL_ASSIGN_OR_RETURN(ControlState state, control_.Load());
+  state.roll_back.reset();
+  return Write(state, {}, end);
+}
+
+// `before`: the page as it is on the disk, which needs no second save; empty = save in any case.
+Status LogKeeper::Write(ControlState& state, const std::vector<uint8_t>& before, Lsn durable) {
   state.start = Lsn(region_->space.start.load(std::memory_order_acquire));
   RL_ASSIGN_OR_RETURN(state.consumers, retention_.List());
-  state.durable_mark = Lsn(region_->flushed.durable.load(std::memory_order_acquire));
+  state.durable_mark = durable;
   // What is not durable may be cut, and a consumer's position must exist when it comes back.
   for (Consumer& consumer : state.consumers) {
     consumer.position = std::min(consumer.position, state.durable_mark);
   }
-  state.clean = clean;
   if (EncodeControl(state) != before) RL_RETURN_IF_ERROR(Judge(control_.Save(state)));
   region_->keeper.control_saved_ns.store(env_.clock.MonotonicNanos(), std::memory_order_release);
   return Status::Ok();
@@ -143,7 +174,7 @@ Status LogKeeper::EnsurePrepared(Lsn end) {
     if (full != 0 && env_.clock.MonotonicNanos() - full < kFullRetryNs) {
       return Status(Code::kNoSpace, "no room for the next segment of the log");
     }
-    const LockResult lock = env_.threads.TryLock(region_->keeper.role);
+    const LockResult lock = TryLockRole();
     if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
     if (lock == LockResult::kBusy) {
       region_->space.hurry.store(1, std::memory_order_release);
@@ -174,7 +205,7 @@ Status LogKeeper::TrimLocked() {
 
 Status LogKeeper::Tick() {
   RL_RETURN_IF_ERROR(flusher_.Failure());
-  const LockResult lock = env_.threads.TryLock(region_->keeper.role);
+  const LockResult lock = TryLockRole();
   if (lock == LockResult::kBusy) return Status::Ok();
   if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
   const uint64_t ahead = uint64_t{segments_ahead_} * files_.segment_bytes();
@@ -215,12 +246,30 @@ Result<bool> LogKeeper::ArchiveOne() {
 Result<bool> LogKeeper::ArchiveOneLocked() {
   RL_ASSIGN_OR_RETURN(const std::optional<Consumer> archive, retention_.Get(kArchiveConsumer));
   if (!archive) return false;  // somebody has ended it
+  RL_RETURN_IF_ERROR(DropArchived());
   const Lsn next = SegmentStart(archive->position, files_.segment_bytes());
   const Lsn end = next + files_.segment_bytes();
   if (end.value > region_->flushed.durable.load(std::memory_order_acquire)) return false;
   RL_RETURN_IF_ERROR(ArchiveSegment(env_, files_, region_->header.group_id, next, archive_));
   RL_RETURN_IF_ERROR(retention_.Advance(kArchiveConsumer, end));
   return true;
+}
+
+Status LogKeeper::DropArchived() {
+  const uint64_t history = flusher_.History();
+  if (archive_.empty() || history == archived_history_) return Status::Ok();
+  RL_ASSIGN_OR_RETURN(const std::optional<Consumer> archive, retention_.Get(kArchiveConsumer));
+  if (!archive) return Status::Ok();
+  RL_ASSIGN_OR_RETURN(const std::vector<std::string> names, env_.files.List(archive_));
+  for (const std::string& name : names) {
+    const std::optional<Lsn> start = ParseSegmentName(name);
+    if (!start || *start < archive->position) continue;
+    const Status removed = env_.files.Remove(JoinPath(archive_, name));
+    if (!removed.ok() && removed.code() != Code::kNotFound) return removed;
+  }
+  RL_RETURN_IF_ERROR(env_.files.SyncDirectory(archive_));
+  archived_history_ = history;
+  return Status::Ok();
 }
 
 Status LogKeeper::PutConsumer(const Consumer& consumer) {

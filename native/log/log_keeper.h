@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "env/env.h"
@@ -52,10 +53,18 @@ class LogKeeper {
   // Saves positions and consumers. `clean`: nobody is attached any more, everything is flushed.
   Status Save(bool clean);
 
+  // For a roll-back, which holds all roles. The first says on disk that it is under way, the second
+  // that the log ends at `end`; the third removes what the archive has of the discarded history.
+  Status SaveRollBack(Lsn to);
+  Status EndRollBack(Lsn end);
+  Status DropArchived();
+
  private:
   Status LockRole();
   void UnlockRole();
+  LockResult TryLockRole();
   Status SaveLocked(bool clean);
+  Status Write(ControlState& state, const std::vector<uint8_t>& before, Lsn durable);
   Result<bool> ArchiveOneLocked();
   Status PrepareOneLocked(bool fill);
   Status RecycleOldestLocked(Lsn to, bool* recycled);
@@ -72,6 +81,7 @@ class LogKeeper {
   const std::string archive_;
   const uint32_t segments_ahead_;
   Retention retention_;
+  uint64_t archived_history_;  // roll-backs that the archive knows of
 };
 
 }  // namespace ringleader

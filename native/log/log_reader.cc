@@ -6,7 +6,13 @@
 namespace ringleader {
 
 LogReader::LogReader(LogRegion& region, const SegmentFiles& files, LogFlusher& flusher, Lsn from)
-    : region_(region), files_(files), flusher_(flusher), position_(from), first_(from) {}
+    : region_(region),
+      files_(files),
+      flusher_(flusher),
+      position_(from),
+      first_(from),
+      returned_{from, std::nullopt},
+      history_(flusher.History()) {}
 
 Status LogReader::OpenSegment() {
   scanner_.reset();
@@ -96,7 +102,33 @@ Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
   return false;
 }
 
+Status LogReader::FollowHistory() {
+  RL_RETURN_IF_ERROR(flusher_.AwaitRollBack());
+  const uint64_t history = flusher_.History();
+  if (history == history_) return Status::Ok();
+  if (flusher_.RolledBack(returned_.position, history_)) {
+    return Status(Code::kRolledBack, "the log has been rolled back to below this position");
+  }
+  history_ = history;
+  position_ = returned_.position;
+  chain_ = returned_.chain;
+  scanner_.reset();
+  return Status::Ok();
+}
+
+// A roll-back becomes known before it changes the first byte of a file: what was read while the
+// history stayed the same is of that history.
 Result<std::optional<LogEntry>> LogReader::Next() {
+  for (;;) {
+    RL_RETURN_IF_ERROR(FollowHistory());
+    auto next = NextHere();
+    if (flusher_.History() != history_) continue;
+    if (next.ok() && next.value()) returned_ = {position_, chain_};
+    return next;
+  }
+}
+
+Result<std::optional<LogEntry>> LogReader::NextHere() {
   Lsn visible(region_->ends.visible.load(std::memory_order_acquire));  // pairs with W1
   if (position_ > visible && position_ > Lsn(kSegmentPageBytes)) {
     return Status(Code::kInvalidArgument, "the position is beyond the end of the log");

@@ -4,6 +4,8 @@
 // reads files only: what is still in the ring is handed to the kernel first, one write for all.
 // Segments may be recycled under a slow reader; it then reports kTrimmed, never wrong bytes,
 // because every record carries its own position and its predecessor's checksum.
+// After a roll-back to where it is or further on, it goes on with the new history; after one to
+// below that it is at its end, and says so.
 // Threads: one per reader; any number of readers in any process.
 #pragma once
 
@@ -38,13 +40,22 @@ class LogReader {
 
   // The next transaction; nullopt at the visible end (call again later). kTrimmed where the log no
   // longer holds the position, kInvalidArgument where no record begins there, kCorruption where a
-  // stored record fails its checks.
+  // stored record fails its checks, kRolledBack, for ever, where what it has returned last, or its
+  // first position, has been rolled back.
   Result<std::optional<LogEntry>> Next();
 
   // Where the next transaction begins, at the earliest.
   Lsn position() const { return position_; }
 
  private:
+  // Where the next transaction is looked for: a place that a roll-back above it leaves valid.
+  struct Place {
+    Lsn position;
+    std::optional<ChainState> chain;  // of the record before, once known
+  };
+
+  Status FollowHistory();
+  Result<std::optional<LogEntry>> NextHere();
   Result<bool> NextRecord(Record* record, Lsn visible);
   Status OpenSegment();
   Status Explain(SegmentScanner::Step step);
@@ -59,6 +70,8 @@ class LogReader {
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;
   std::vector<uint8_t> assembled_;
+  Place returned_;    // behind the last transaction that was returned
+  uint64_t history_;  // roll-backs that have been followed
 };
 
 }  // namespace ringleader

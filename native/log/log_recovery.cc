@@ -6,6 +6,7 @@
 
 #include "base/mutant.h"
 #include "log/log_flusher.h"
+#include "log/log_rollback.h"
 #include "log/segment_scanner.h"
 
 namespace ringleader {
@@ -25,6 +26,7 @@ class Recovery {
 
  private:
   Status FindSegments();
+  Status FinishRollBack();
   Status ClassifySegments();
   Status ScanLast();
   Status JudgeEnd();
@@ -59,6 +61,18 @@ Status Recovery::FindSegments() {
     }
   }
   return Status::Ok();
+}
+
+// The control page says so until everything above is gone: nothing of that may be looked at.
+Status Recovery::FinishRollBack() {
+  if (!control_.roll_back) return Status::Ok();
+  const Status cut = CutLog(files_, control_.start, *control_.roll_back);
+  if (cut.code() == Code::kNotFound) {
+    return Damaged(*control_.roll_back, "the segment of an unfinished roll-back is missing");
+  }
+  RL_RETURN_IF_ERROR(cut);
+  starts_.clear();
+  return FindSegments();
 }
 
 Status Recovery::ClassifySegments() {
@@ -174,6 +188,7 @@ Status Recovery::TidyUnused() {
 
 Result<RecoveredLog> Recovery::Run() {
   RL_RETURN_IF_ERROR(FindSegments());
+  RL_RETURN_IF_ERROR(FinishRollBack());
   RL_RETURN_IF_ERROR(ClassifySegments());
   RL_RETURN_IF_ERROR(ScanLast());
   RL_RETURN_IF_ERROR(JudgeEnd());

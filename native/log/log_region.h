@@ -30,7 +30,7 @@
 namespace ringleader {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552474c5221;  // "!RLGREG1"
-inline constexpr uint32_t kRegionVersion = 1;
+inline constexpr uint32_t kRegionVersion = 2;
 inline constexpr size_t kRegionPageBytes = 8192;
 inline constexpr uint64_t kMinRingBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kMaxRingBytes = uint64_t{4} << 30;
@@ -151,6 +151,17 @@ struct alignas(64) KeeperSection {
   std::atomic<uint64_t> segments_recycled;
 };
 
+// Roll-backs (log_rollback.h): written by the holder of archive, writer, keeper and flusher, which
+// it holds for as long as one is under way.
+inline constexpr size_t kRollBacksKept = 64;
+struct alignas(64) RollBackWords {
+  // 1 while one is under way. Whoever holds one of these locks and sees it has found a roll-back
+  // that was cut short: nothing of the region counts any more, recovery decides.
+  std::atomic<uint32_t> under_way;
+  std::atomic<uint64_t> history;  // how many have been decided since the region was made
+  std::atomic<uint64_t> ends[kRollBacksKept];  // LSN: where number `history` modulo these led to
+};
+
 struct RegionLayout {
   RegionHeader header;
   alignas(64) WriterSection writer;
@@ -161,6 +172,7 @@ struct RegionLayout {
   FlusherSection flusher;
   KeeperSection keeper;
   ConsumerTable consumers;
+  RollBackWords rollback;
 };
 static_assert(sizeof(RegionLayout) <= kRegionPageBytes);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);

@@ -84,9 +84,19 @@ std::string LogService::last_housekeeping_failure() const {
   return last_failure_;
 }
 
+// A position beyond the end of the log was asked for before a roll-back: it is lowered to the end.
+Lsn LogService::Wanted(std::atomic<uint64_t>& want) {
+  uint64_t wanted = want.load(std::memory_order_acquire);
+  // Loaded after it: what is asked for has been appended before.
+  const uint64_t tail = region_->ends.tail.load(std::memory_order_acquire);  // pairs with W1
+  if (wanted <= tail) return Lsn(wanted);
+  want.compare_exchange_strong(wanted, tail, std::memory_order_acq_rel);
+  return Lsn(tail);
+}
+
 void LogService::FlushOnce(uint32_t rings) {
-  const Lsn flush(want_flushed_.load(std::memory_order_acquire));
-  const Lsn write(want_written_.load(std::memory_order_acquire));
+  const Lsn flush = Wanted(want_flushed_);
+  const Lsn write = Wanted(want_written_);
   if (!flusher_.Failure().ok()) {
     Notify();
     return Sleep(flush_bell_, rings, kLookAgainNs);
@@ -114,6 +124,7 @@ void LogService::FlushOnce(uint32_t rings) {
   if (flusher_.Reached(tail, Level::kFlushed)) return Sleep(flush_bell_, rings, kLookAgainNs);
   // Appended, and nobody waits for the flush: others get the time to join the group.
   const uint64_t now = env_.clock.MonotonicNanos();
+  late_end_ = std::min(late_end_, tail);
   if (flusher_.Reached(late_end_, Level::kFlushed)) {
     late_end_ = tail;
     late_at_ns_ = now + flush_interval_ns_;

@@ -50,6 +50,7 @@ class LogService {
   void Ring(Bell& bell);
   void Sleep(Bell& bell, uint32_t rings, uint64_t timeout_ns);
   void FlushLoop();
+  Lsn Wanted(std::atomic<uint64_t>& want);
   void FlushOnce(uint32_t rings);
   void KeepLoop();
   void Note(const Status& status);

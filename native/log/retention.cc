@@ -93,6 +93,19 @@ Status Retention::Advance(const std::string& name, Lsn position) {
   return Status::Ok();
 }
 
+Status Retention::MoveBack(Lsn end, const std::string& copier, uint64_t segment_bytes) {
+  RL_RETURN_IF_ERROR(Lock());
+  const ConsumerSlot* const copies = Find(copier);
+  for (ConsumerSlot& slot : region_->consumers.slots) {
+    if (slot.used.load(std::memory_order_acquire) == 0) continue;
+    const Lsn limit = &slot == copies ? SegmentStart(end, segment_bytes) : end;
+    if (slot.position.load(std::memory_order_acquire) <= limit.value) continue;
+    slot.position.store(limit.value, std::memory_order_release);
+  }
+  Unlock();
+  return Status::Ok();
+}
+
 Result<std::vector<Consumer>> Retention::List() const {
   RL_RETURN_IF_ERROR(Lock());
   std::vector<Consumer> consumers;

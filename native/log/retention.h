@@ -32,6 +32,9 @@ class Retention {
   Status Remove(const std::string& name);
   // Moves a position forward; a lower one changes nothing. kNotFound, or kTrimmed where broken.
   Status Advance(const std::string& name, Lsn position);
+  // Holder of all roles, in a roll-back: positions above `end` are lowered to it, that of the
+  // consumer that copies whole segments to where the segment of `end` begins.
+  Status MoveBack(Lsn end, const std::string& copier, uint64_t segment_bytes);
   Result<std::vector<Consumer>> List() const;
   // nullopt where there is none of that name.
   Result<std::optional<Consumer>> Get(const std::string& name) const;

@@ -81,12 +81,16 @@ Admission CommitSection::Admit(size_t index, Lsn tail, Entry& entry) {
 Status CommitSection::Insert(Lsn end, const Entry& entry) {
   inserted_ = true;
   RL_RETURN_IF_ERROR(InsertPayload(set_->active(), end, entry.payload, false));
-  if (prepared_[index_].summary.changes_catalogue) {
-    region_->commit.catalogue.store(end.value, std::memory_order_release);
-  }
+  if (prepared_[index_].summary.changes_catalogue) NoteCatalogueChange(region_, end);
   // Relaxed: statistics.
   region_->commit.commits.fetch_add(1, std::memory_order_relaxed);
   return Status::Ok();
+}
+
+// The end first: who sees the new state sees how far a view of it has to reach.
+void NoteCatalogueChange(StoreRegion& region, Lsn end) {
+  region->commit.catalogue_end.store(end.value, std::memory_order_release);
+  region->commit.catalogue.fetch_add(1, std::memory_order_acq_rel);
 }
 
 Admission CommitSection::StopFor(Stop stop) {

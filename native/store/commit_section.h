@@ -40,6 +40,8 @@ struct PreparedCommit {
 // Inserts the rows of a transaction that ends at `end`. `again`: parts of it may be there already;
 // these are recognized and not made twice.
 Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again);
+// Holder of the writer lock: the transaction that ends at `end` has changed the catalogue.
+void NoteCatalogueChange(StoreRegion& region, Lsn end);
 
 class CommitSection : public WriterHook {
  public:

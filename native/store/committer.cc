@@ -36,9 +36,7 @@ class Committer::Plain : public WriterHook {
     RL_ASSIGN_OR_RETURN(const PayloadSummary summary, SummarizePayload(entry.payload));
     RL_ASSIGN_OR_RETURN(const GenerationSetRef set, committer_.overlay_.Current());
     RL_RETURN_IF_ERROR(InsertPayload(set->active(), end, entry.payload, true));
-    if (summary.changes_catalogue) {
-      committer_.region_->commit.catalogue.store(end.value, std::memory_order_release);
-    }
+    if (summary.changes_catalogue) NoteCatalogueChange(committer_.region_, end);
     return Status::Ok();
   }
 
@@ -115,6 +113,7 @@ void Committer::Prepare(Commit& commit, PreparedCommit* prepared) {
 Status Committer::CheckDatabases(Commit& commit, Bytes payload) {
   for (;;) {
     const uint64_t state = region_->commit.catalogue.load(std::memory_order_acquire);
+    const Lsn state_end(region_->commit.catalogue_end.load(std::memory_order_acquire));
     RL_CHECK(state != 0);
     {
       const std::lock_guard<std::mutex> lock(mutex_);
@@ -141,7 +140,7 @@ Status Committer::CheckDatabases(Commit& commit, Bytes payload) {
         for (const Database& database : databases.value()) live.push_back(database.id);
       }
     }
-    const bool current = view->lsn().value >= state || state == kFirstCatalogueState;
+    const bool current = view->lsn() >= state_end;
     ReturnView(std::move(view));
     RL_RETURN_IF_ERROR(status);
     if (!current) {
@@ -155,6 +154,11 @@ Status Committer::CheckDatabases(Commit& commit, Bytes payload) {
     live_ = std::move(live);
     live_state_ = state;
   }
+}
+
+// With its verdict the turn of a reservation has served its purpose: nobody waits for the flush.
+void Committer::EndTurn(const Commit& commit) {
+  if (commit.ticket != 0) reservation_.GiveBack(commit.ticket);
 }
 
 Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
@@ -182,9 +186,11 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
                           log_.TryAppend(std::span(entries).subspan(placed, count - placed),
                                          std::span(appended).subspan(placed), &section));
       for (size_t i = placed; i < placed + now; ++i) {
-        if (chunk[i]->verdict != Verdict::kPending) continue;
-        chunk[i]->verdict = Verdict::kCommitted;
-        chunk[i]->appended = appended[i];
+        if (chunk[i]->verdict == Verdict::kPending) {
+          chunk[i]->verdict = Verdict::kCommitted;
+          chunk[i]->appended = appended[i];
+        }
+        EndTurn(*chunk[i]);
       }
       placed += now;
       if (placed == count) break;
@@ -222,14 +228,14 @@ void Committer::Wait(Stop stop, uint32_t sequence) {
 
 Status Committer::CommitOne(Commit& commit, uint64_t timeout_ns) {
   const uint64_t began = env_.clock.MonotonicNanos();
-  Commit* const one = &commit;
+  Commit* one = &commit;
   PreparedCommit prepared;
   Prepare(commit, &prepared);
   while (commit.verdict == Verdict::kPending) {
     const uint32_t sequence = region_.ProgressSequence();
     RL_ASSIGN_OR_RETURN(GenerationSetRef set, overlay_.Current());
     CommitSection section(overlay_, region_, reservation_, std::move(set),
-                          {const_cast<Commit**>(&one), 1}, {&prepared, 1});
+                          {&one, 1}, {&prepared, 1});
     Entry entry;
     entry.payload = commit.atomic != nullptr ? Bytes(prepared.payload) : commit.payload;
     entry.operations =
@@ -270,6 +276,7 @@ Status Committer::CommitOne(Commit& commit, uint64_t timeout_ns) {
       return Status(Code::kTimeout, "the commit found no room in time");
     }
   }
+  EndTurn(commit);
   return Status::Ok();
 }
 

@@ -26,9 +26,6 @@
 
 namespace ringleader {
 
-// CommitWords::catalogue of an empty log.
-inline constexpr uint64_t kFirstCatalogueState = 1;
-
 class Committer {
  public:
   // `room_wanted`: called when commits have to wait for the fold.
@@ -48,6 +45,7 @@ class Committer {
   void Prepare(Commit& commit, PreparedCommit* prepared);
   Status ReadForAtomic(Commit& commit, PreparedCommit* prepared);
   Status CheckDatabases(Commit& commit, Bytes payload);
+  void EndTurn(const Commit& commit);
   void Wait(Stop stop, uint32_t sequence);
   std::unique_ptr<View> BorrowView();
   void ReturnView(std::unique_ptr<View> view);

@@ -79,8 +79,24 @@ Status Folder::TakeRole(bool* taken) {
     return Status(Code::kCorruption, "shared memory is damaged: the fold role");
   }
   *taken = lock != LockResult::kBusy;
-  if (lock == LockResult::kOwnerDied) overlay_.MendRetirement();
-  return Status::Ok();
+  return lock == LockResult::kOwnerDied ? MendRole() : Status::Ok();
+}
+
+Status Folder::LockRole() {
+  const LockResult lock = env_.threads.Lock(region_->fold.role);
+  if (lock == LockResult::kBroken) {
+    return Status(Code::kCorruption, "shared memory is damaged: the fold role");
+  }
+  return lock == LockResult::kOwnerDied ? MendRole() : Status::Ok();
+}
+
+// A holder died. It may have been rolling back: that shows to whoever gets the writer lock, and then
+// nothing may be folded any more. The role is gone where this fails.
+Status Folder::MendRole() {
+  overlay_.MendRetirement();
+  const Status whole = log_.InSection([](Lsn) { return Status::Ok(); });
+  if (!whole.ok()) UnlockRole();
+  return whole;
 }
 
 Result<bool> Folder::Tick() {
@@ -259,13 +275,14 @@ bool Folder::HeldByLimit(Lsn target) const {
 
 Status Folder::FoldAll(uint64_t timeout_ns) {
   const uint64_t began = env_.clock.MonotonicNanos();
-  const Lsn target = overlay_.visible();
+  Lsn target = overlay_.visible();
   uint64_t asked = Load(region_->fold.freeze);
   while (asked < target.value && !region_->fold.freeze.compare_exchange_weak(
                                      asked, target.value, std::memory_order_acq_rel)) {
   }
   for (;;) {
     const uint32_t sequence = region_.ProgressSequence();
+    target = std::min(target, overlay_.visible());  // what a roll-back has left of it
     if (Load(region_->fold.applied) >= target.value) return Status::Ok();
     const uint64_t newest = Load(region_->list.newest);
     // What begins where the target ends has nothing that was asked for.

@@ -64,6 +64,9 @@ class Folder {
   Result<bool> Tick();
   // Alone or holder of the role: folds the oldest generation, which is frozen.
   Status FoldOldest();
+  // Waits for the role, for who wants the base and the list to stay as they are.
+  Status LockRole();
+  void UnlockRole() { env_.threads.Unlock(region_->fold.role); }
   // Freezes what the overlay holds now and returns when all of it is in the base.
   Status FoldAll(uint64_t timeout_ns);
 
@@ -72,6 +75,7 @@ class Folder {
 
  private:
   Status TakeRole(bool* taken);
+  Status MendRole();
   Result<bool> TickHolding();
   Status MakeReady();
   bool FoldAllowed(uint64_t end) const;

@@ -94,7 +94,8 @@ void Overlay::RemoveLeftovers(Env& env, const std::string& directory, const Shar
   const uint64_t newest = list.newest.load(std::memory_order_acquire);
   // A region of unknown age: what it says is only a hint where to look.
   const uint64_t from = newest > kGenerationSlots ? newest - kGenerationSlots : 0;
-  for (uint64_t sequence = from; sequence <= newest + 1 && sequence >= from; ++sequence) {
+  for (uint64_t sequence = from; sequence <= newest + kGenerationSlots && sequence >= from;
+       ++sequence) {
     const Status ignored = areas.Remove(AreaName(sequence));
     (void)ignored;  // a leftover costs memory, nothing else
   }
@@ -104,13 +105,36 @@ void Overlay::RemoveAll() {
   const GenerationList& list = region_->list;
   const uint64_t oldest = list.oldest.load(std::memory_order_acquire);
   const uint64_t ready = list.ready.load(std::memory_order_acquire);
-  // From the one before on: whoever retired it may have died before its name was gone.
-  for (uint64_t sequence = std::max<uint64_t>(oldest, 1) - 1; sequence <= ready + 1; ++sequence) {
-    const Status ignored = areas_.Remove(AreaName(sequence));
-    (void)ignored;
-  }
+  // And those around them, where whoever retired one or was making some died on the way.
+  RemoveNames(std::max<uint64_t>(oldest, kGenerationSlots) - kGenerationSlots,
+              ready + kGenerationSlots);
   const std::lock_guard<std::mutex> lock(mutex_);
   set_.reset();
+}
+
+Result<std::shared_ptr<MappedGeneration>> Overlay::MakeUnlisted(uint64_t sequence, Lsn start,
+                                                                uint64_t bytes) {
+  if (sequence - region_->list.oldest.load(std::memory_order_acquire) + 2 > kGenerationSlots) {
+    return Status(Code::kBusy, "all generations of the overlay are in use");
+  }
+  RL_RETURN_IF_ERROR(Make(sequence, start, bytes));
+  return Map(sequence);
+}
+
+// In this order every state in between names generations that exist.
+void Overlay::Replace(uint64_t first, uint64_t last) {
+  GenerationList& list = region_->list;
+  list.newest.store(last, std::memory_order_release);
+  list.ready.store(last, std::memory_order_release);
+  list.oldest.store(first, std::memory_order_release);
+  NextEpoch();
+}
+
+void Overlay::RemoveNames(uint64_t first, uint64_t last) {
+  for (uint64_t sequence = first; sequence <= last; ++sequence) {
+    const Status ignored = areas_.Remove(AreaName(sequence));
+    (void)ignored;  // a leftover costs memory, nothing else
+  }
 }
 
 bool Overlay::Rotate(Lsn at) {

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,6 +49,7 @@ class Overlay {
   // The generations of now. Cheap while the list stands.
   Result<GenerationSetRef> Current();
   uint64_t epoch() const { return region_->list.epoch.load(std::memory_order_acquire); }
+  // Of commits: odd while a roll-back is switching from one history to the next.
   uint64_t history() const { return region_->commit.history.load(std::memory_order_acquire); }
   // Set once, before anybody else has the object: the log's visible end.
   void ReadVisibleFrom(const std::atomic<uint64_t>* visible) { visible_ = visible; }
@@ -70,6 +72,19 @@ class Overlay {
   // Alone, at the end: removes all names.
   void RemoveAll();
 
+  // For a roll-back, whose new history has generations of its own (store_rollback.cc).
+  // Holder of the fold role: makes one that is in no list yet. kBusy where its slot is in use.
+  Result<std::shared_ptr<MappedGeneration>> MakeUnlisted(uint64_t sequence, Lsn start,
+                                                         uint64_t bytes);
+  // Holder of the writer lock too: these are all there are.
+  void Replace(uint64_t first, uint64_t last);
+  // Removes the names of those two and all between.
+  void RemoveNames(uint64_t first, uint64_t last);
+  // Set once, before anybody else has the object: returns when no roll-back is under way, or fails
+  // where one was cut short.
+  void AwaitRollBacksWith(std::function<Status()> await) { await_roll_back_ = std::move(await); }
+  Status AwaitRollBack() const { return await_roll_back_(); }
+
   // Holder of the writer lock: the generation that is ready becomes the active one, and what is
   // appended at or above `at` goes there. False where none is ready.
   bool Rotate(Lsn at);
@@ -85,6 +100,7 @@ class Overlay {
   const SharedAreas areas_;
   StoreRegion& region_;
   const std::atomic<uint64_t>* visible_ = nullptr;
+  std::function<Status()> await_roll_back_;
   std::mutex mutex_;  // guards set_
   GenerationSetRef set_;
 };

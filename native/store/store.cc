@@ -193,6 +193,10 @@ uint64_t Store::CatalogueState() const {
   return (**parts_->region).commit.catalogue.load(std::memory_order_acquire);
 }
 
+Lsn Store::CatalogueEnd() const {
+  return Lsn((**parts_->region).commit.catalogue_end.load(std::memory_order_acquire));
+}
+
 Result<uint64_t> Store::EstimateRows(DatabaseId database) {
   const std::unique_ptr<View> view = NewView();
   RL_RETURN_IF_ERROR(view->Renew());
@@ -259,7 +263,7 @@ StoreStat Store::Stat() {
   stat.conflicts = shared.commit.conflicts.load(kNow);
   stat.reservations = shared.reservation.next.load(kNow);
   stat.held_up = shared.fold.held_up.load(kNow);
-  stat.rollbacks = shared.commit.history.load(kNow);
+  stat.rollbacks = shared.commit.history.load(kNow) / 2;
   stat.replayed_records = parts_->replayed_records;
   stat.replay_ns = parts_->replay_ns;
   return stat;

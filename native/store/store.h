@@ -80,7 +80,7 @@ class Store {
   Status CommitOne(Commit& commit, uint64_t timeout_ns = kForeverNs);
 
   // The right to commit while all other commits wait, first come, first served. Returns a ticket
-  // for Begin; give it back as soon as the transaction has ended.
+  // for Begin. The verdict of its commit ends the turn; give it back where there is no commit.
   Result<uint64_t> Reserve(uint64_t timeout_ns);
   void GiveBack(uint64_t ticket);
 
@@ -94,6 +94,8 @@ class Store {
   // Changes whenever any database is made, dropped or cleared. Ids found at one value of it are
   // good as long as it stays. The load is cheap.
   uint64_t CatalogueState() const;
+  // A view that reaches as far sees that state, or one that came after it. Ask for the state first.
+  Lsn CatalogueEnd() const;
   // Exact after a Fold while nobody writes; otherwise what a sample of the overlay suggests.
   Result<uint64_t> EstimateRows(DatabaseId database);
 

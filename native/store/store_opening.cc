@@ -55,11 +55,17 @@ Status Store::Parts::Opening(Log& log, bool alone) {
   return alone ? Replay(log) : Status::Ok();
 }
 
+void Store::Parts::ShareLog(Log& log) {
+  overlay->ReadVisibleFrom(log.visible_word());
+  // Whoever rolls back holds the writer lock, and whoever comes after a dead one finds it out.
+  overlay->AwaitRollBacksWith([&log] { return log.InSection([](Lsn) { return Status::Ok(); }); });
+}
+
 Status Store::Parts::Attach(Log& log) {
   RL_ASSIGN_OR_RETURN(region, StoreRegion::Attach(env, *areas, log.identity().environment_id));
   RL_RETURN_IF_ERROR(OpenBase(log, Lsn()));
   overlay = std::make_unique<Overlay>(env, *areas, *region);
-  overlay->ReadVisibleFrom(log.visible_word());
+  ShareLog(log);
   return Status::Ok();
 }
 
@@ -76,7 +82,8 @@ Status Store::Parts::Build(Log& log) {
   RL_ASSIGN_OR_RETURN(region, StoreRegion::Create(env, *areas, log.identity().environment_id));
   StoreLayout& shared = **region;
   constexpr auto kPlain = std::memory_order_relaxed;  // nobody else can see it yet
-  shared.commit.catalogue.store(std::max(stat.visible.value, kFirstCatalogueState), kPlain);
+  shared.commit.catalogue.store(1, kPlain);
+  shared.commit.catalogue_end.store(stat.visible.value, kPlain);
   shared.fold.applied.store(applied.value, kPlain);
   shared.fold.started.store(applied.value, kPlain);
   shared.fold.limit.store(options.fold_limit.value, kPlain);
@@ -84,7 +91,7 @@ Status Store::Parts::Build(Log& log) {
   shared.fold.max_frozen.store(options.max_frozen, kPlain);
   shared.fold.dropped.store(1, kPlain);
   overlay = std::make_unique<Overlay>(env, *areas, *region);
-  overlay->ReadVisibleFrom(log.visible_word());
+  ShareLog(log);
   const uint64_t to_replay = 2 * (stat.visible - applied);
   const uint64_t first =
       std::max(to_replay, std::min(kFirstGenerationBytes, options.generation_bytes));

@@ -22,6 +22,7 @@ struct Store::Parts : public LogCompanion {
   Status Opening(Log& log, bool alone) override;
   Status Closing(bool last) override;
 
+  void ShareLog(Log& log);
   Status Attach(Log& log);
   Status Build(Log& log);
   Status Replay(Log& log);

@@ -22,7 +22,7 @@
 namespace ringleader {
 
 inline constexpr uint64_t kStoreRegionMagic = 0x3147455252545321;  // "!STRREG1"
-inline constexpr uint32_t kStoreRegionVersion = 1;
+inline constexpr uint32_t kStoreRegionVersion = 2;
 inline constexpr size_t kStoreRegionBytes = 8192;
 inline constexpr size_t kGenerationSlots = 32;
 inline constexpr uint64_t kOpenEnd = ~uint64_t{0};
@@ -53,8 +53,12 @@ struct alignas(64) GenerationList {
 
 // Written by the holder of the writer lock.
 struct alignas(64) CommitWords {
-  std::atomic<uint64_t> catalogue;  // end of the last transaction that wrote rows of database 0
-  std::atomic<uint64_t> history;    // roll-backs
+  // Changes with every transaction that writes rows of database 0, and with every roll-back; never
+  // comes back to a value it has had.
+  std::atomic<uint64_t> catalogue;
+  std::atomic<uint64_t> catalogue_end;  // LSN: a view that reaches as far sees that state
+  // Roll-backs, counted twice: odd while the words around it are of two histories.
+  std::atomic<uint64_t> history;
   std::atomic<uint64_t> commits;
   std::atomic<uint64_t> conflicts;
 };

@@ -38,6 +38,10 @@ Status View::Renew() {
 Status View::TakeAnew() {
   for (;;) {
     const uint64_t history = overlay_.history();
+    if (history % 2 != 0) {
+      RL_RETURN_IF_ERROR(overlay_.AwaitRollBack());
+      continue;
+    }
     if (RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
     RL_ASSIGN_OR_RETURN(set_, overlay_.Current());
     if (!RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
