@@ -137,7 +137,8 @@ Status LogAttachment::Recover(const LogOptions& options) {
     if (!sound || !whole) abandoned.reset();
   }
   RL_ASSIGN_OR_RETURN(RecoveredLog log, RecoverLog(env_, files, control, mark));
-  if (copied_ && control.clean && log.end != control.durable_mark) {
+  const bool overtaken = copied_ && control.clean && log.end != control.durable_mark;
+  if (overtaken && !options.adopt_copy) {
     return Status(Code::kCorruption,
                   directory_ +
                       " was copied while it was being opened: its log goes on behind the "

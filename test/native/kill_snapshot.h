@@ -3,7 +3,7 @@
 //
 // What the kernel does for the dead is done to the copy: a mutex that the process holds is marked
 // as one whose owner has died. The copy's lock file is another one, so its region has another name,
-// which is entered into the region's header.
+// which is entered into the region's header, and into the control file, which would refuse a copy.
 #pragma once
 
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstring>
@@ -22,6 +23,7 @@
 
 #include "base/crc32c.h"
 #include "harness.h"
+#include "log/control_file.h"
 #include "log/log_region.h"
 
 namespace ringleader::test {
@@ -83,6 +85,25 @@ inline void MoveRegion(std::vector<uint8_t>& bytes, const std::string& directory
   header.crc = MaskCrc(Crc32c(checked));
 }
 
+// Enters the lock file of a copy where the control file names the one that was copied.
+inline void MoveControl(const std::string& directory) {
+  struct stat lock;
+  if (stat((directory + "/lock").c_str(), &lock) != 0) return;
+  const std::string path = directory + "/control";
+  std::vector<uint8_t> bytes = ReadWholeFile(path);
+  if (bytes.size() != 2 * kControlSlotBytes) return;
+  for (const size_t at : {size_t{0}, kControlSlotBytes}) {
+    const auto slot = DecodeControl(Bytes(bytes).subspan(at, kControlSlotBytes));
+    if (!slot.ok() || slot.value().lock_inode == 0) continue;
+    ControlState state = slot.value();
+    state.lock_inode = lock.st_ino;
+    const std::vector<uint8_t> moved = EncodeControl(state);
+    std::copy(moved.begin(), moved.end(), bytes.begin() + static_cast<ptrdiff_t>(at));
+  }
+  CHECK_EQ(unlink(path.c_str()), 0);
+  WriteWholeFile(path, bytes);
+}
+
 // A copy in a directory of its own; it and its region are removed at the end.
 class Snapshot {
  public:
@@ -92,6 +113,7 @@ class Snapshot {
     std::error_code failed;
     std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, failed);
     CHECK(!failed);
+    MoveControl(to);
     region_path_ = RegionPath(to);
     if (region_path_.empty() || region.empty()) return;
     std::vector<uint8_t> moved = region;

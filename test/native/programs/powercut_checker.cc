@@ -60,6 +60,7 @@ std::string Describe(Log& log) {
 
 std::string Check(const std::string& directory) {
   LogOptions options = test::SmallLog();
+  options.adopt_copy = true;  // the disk of after a power loss, in a directory of its own
   options.create = false;
   auto opened = Log::Open(PosixEnv(), directory, options);
   if (opened.status().code() == Code::kNotFound) return "missing";
