@@ -7,9 +7,9 @@
 // know, and mdb_load complains. So they are written only where they are asked for, as the lines
 //   ringleader_key=utf8
 //   ringleader_value=msgpack
-// of the header; then `load` makes the databases anew as they were. Without, it makes databases with
-// binary keys and values, or those that its options say, or takes those that are there; what their
-// encodings cannot read does not get in.
+// of the header; then `load` makes the databases anew as they were. Without, it makes databases
+// with binary keys and values, or those that its options say, or takes those that are there; what
+// their encodings cannot read does not get in.
 import type { Table } from './catalogue.js'
 import { contextOfDatabase, tableWithin, type Database } from './database.js'
 import {
@@ -47,7 +47,7 @@ export interface DumpOptions {
 }
 
 export interface LoadOptions {
-  /** The database for the rows of a dump that names none. An environment needs it for such a dump. */
+  /** The database for a dump that names none. An environment needs it for such a dump. */
   database?: string
   /** Encoding of keys of the databases that are made. Default: as the dump says, or `binary`. */
   key?: KeyEncoding
@@ -147,8 +147,8 @@ const writeTables = async function* (
  * with the loop; leaving the loop ends it. An environment without databases has no text.
  *
  * Throws, with fate `none`, RL_NOT_FOUND for a name that no database has, RL_INVALID_ARGUMENT and
- * RL_CLOSED. The loop fails as reads do, and with RL_NOT_FOUND for a database that is dropped before
- * it begins.
+ * RL_CLOSED. The loop fails as reads do, and with RL_NOT_FOUND for a database that is dropped
+ * before it begins.
  */
 export const dump = <K, V>(
   source: Environment | Database<K, V>,
@@ -310,8 +310,8 @@ class Loader {
 
 /**
  * Puts the rows of a dump: into the databases of an environment that it names, made where they are
- * missing, or into one database. Rows that are there and not in the dump stay. Resolves with what it
- * has put when all of it is as durable as asked for.
+ * missing, or into one database. Rows that are there and not in the dump stay. Resolves with what
+ * it has put when all of it is as durable as asked for.
  *
  * Rows are committed in transactions of about `batchBytes`, in their order; when it rejects, those
  * before are there. Rejects with RL_CORRUPTION (no dump), RL_TOO_LARGE (a key or value),

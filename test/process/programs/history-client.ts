@@ -1,8 +1,8 @@
-// Reads and appends to lists in transactions of many kinds, several at a time, until it has done its
-// share or is killed, and records what it asks and is told (test/support/history/history.ts).
+// Reads and appends to lists in transactions of many kinds, several at a time, until it has done
+// its share or is killed, and records what it asks and is told (test/support/history/history.ts).
 //
-// Arguments: directory, file for the record, number of the client (of no other one), seed, isolation,
-// how many transactions. Tells its parent after each transaction how many it has done.
+// Arguments: directory, file for the record, number of the client (of no other one), seed,
+// isolation, how many transactions. Tells its parent after each transaction how many it has done.
 import process from 'node:process'
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises'
 
