@@ -19,6 +19,8 @@ namespace ringleader::test {
 
 using Words = std::vector<std::string>;
 
+inline constexpr int kStorm = 150;  // transactions
+
 class WordSocket {
  public:
   explicit WordSocket(int fd) : fd_(fd) {}
@@ -103,6 +105,7 @@ class MemberBody {
     }
     if (what == "list") return List();
     if (what == "batch") return Batch(request);
+    if (what == "storm") return Storm(request);
     if (what == "fold") {
       CHECK_OK(store_->Fold());
       return {};
@@ -191,6 +194,21 @@ class MemberBody {
     Commit commit;
     commit.payload = payload;
     return Finish(commit);
+  }
+
+  // [1] a prefix, then row keys: transactions that put the prefix and their number everywhere, but
+  // remove the last row where the number is odd.
+  Words Storm(const Words& request) {
+    for (int number = 0; number < kStorm; ++number) {
+      Words batch{"batch"};
+      for (size_t i = 2; i < request.size(); ++i) {
+        const bool removes = number % 2 == 1 && i + 1 == request.size();
+        batch.insert(batch.end(),
+                     {removes ? "remove" : "put", request[i], request[1] + std::to_string(number)});
+      }
+      CHECK(Batch(batch).at(0) == "committed");
+    }
+    return {};
   }
 
   Words Finish(Commit& commit) {
