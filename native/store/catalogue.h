@@ -1,10 +1,10 @@
 // Names of databases, and the ids behind them: rows of database 0.
 //
 //   n<name>    -> id u32 | metadata      a database; metadata is the caller's (at most 4,096 bytes)
-//   d<id u32>  -> (empty)                rows of this id are to be removed; eaten by the fold
-//   i          -> next id u32
+//   d<id>      -> (empty)                rows of this id are to be removed; eaten by the fold
+//   i          -> next id
 //
-// Numbers in values are little-endian, the one in a key big-endian.
+// The last two ids are four bytes big-endian, as in a row key.
 //
 // Dropping or clearing a database only changes its name's row; the fold removes the old rows from
 // the base bit by bit. Because the catalogue is made of rows, views see the databases of their
