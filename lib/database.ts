@@ -272,11 +272,12 @@ export class Database<K = string, V = unknown> {
    * (`Environment.fold`). With `exact`, or a range: counted one by one, off the JavaScript thread.
    */
   async count(options?: CountOptions & RangeOptions<K>): Promise<number> {
-    const { native, pipeline } = this.#context
+    const { native, pipeline, reads } = this.#context
     pipeline.checkOpen()
     const { exact, ...bounds } = { exact: undefined, ...asOptions(options, 'options', countNames) }
     const walks = checkCountOptions(exact === undefined ? undefined : { exact })
     const checked = checkRangeOptions(bounds)
+    reads.settleIds()
     const id = currentId(this.#table)
     if (!walks && Object.keys(bounds).length === 0) return native.countEstimate(id)
     const { low, high } = rowKeyRange(this.#table, id, checked)

@@ -69,7 +69,7 @@ export class Environment {
     this.groupId = native.groupId
     const pipeline = new CommitPipeline(native)
     const { catalogue } = pipeline
-    const reads = new StoreReads(native, catalogue)
+    const reads = new StoreReads(native, catalogue, pipeline)
     this.#context = { native, pipeline, catalogue, reads, durability }
   }
 
@@ -231,7 +231,8 @@ export class Environment {
   /**
    * Fills an empty database with rows in strictly ascending order of their keys (as their encoding
    * orders them), faster than commits can; all or nothing, and durable when it resolves with their
-   * number. Rejects with RL_INVALID_ARGUMENT (not empty, or not in order).
+   * number. Rejects with fate `none` with RL_EXISTS (it has rows), RL_INVALID_ARGUMENT (not in order),
+   * RL_CONFLICT (rolled back meanwhile) or RL_NO_SPACE.
    */
   async bulkLoad<K, V>(database: Database<K, V>, rows: BulkRows<K, V>): Promise<number> {
     const table = tableWithin(database, this.#context)

@@ -8,6 +8,7 @@
 // needs the memory in between has the walk save them first.
 import type { NativeReads, NativeStore } from './binding.js'
 import { currentId, type Catalogue, type Table } from './catalogue.js'
+import type { CommitProgress } from './commit-progress.js'
 import { valueRoom, writeValue } from './encodings.js'
 import { RingleaderError } from './errors.js'
 import { maxKeyBytes } from './limits.js'
@@ -52,6 +53,24 @@ export interface RowBatch {
   bytes: number
 }
 
+// Reads that stand alone.
+class AloneSource implements ReadSource {
+  readonly #progress: CommitProgress
+
+  constructor(progress: CommitProgress) {
+    this.#progress = progress
+  }
+
+  get slot(): number {
+    if (this.#progress.closed) throw this.#progress.closedError()
+    return 0
+  }
+
+  idOf(table: Table): number {
+    return currentId(table)
+  }
+}
+
 export class StoreReads {
   readonly #native: NativeReads
   readonly #catalogue: Catalogue
@@ -69,14 +88,14 @@ export class StoreReads {
     this.#native.release(0)
   }
 
-  constructor({ reads, memory }: NativeStore, catalogue: Catalogue) {
+  constructor({ reads, memory }: NativeStore, catalogue: Catalogue, progress: CommitProgress) {
     this.#native = reads
     this.#catalogue = catalogue
     this.#keys = Buffer.from(memory.keys)
     this.#numbers = new Float64Array(memory.numbers)
     this.values = Buffer.from(memory.values)
     this.words = new Int32Array(memory.words)
-    this.alone = { slot: 0, idOf: currentId }
+    this.alone = new AloneSource(progress)
   }
 
   // The row key; how many bytes it has.
@@ -230,6 +249,11 @@ export class StoreReads {
       if (slot >= 0) return { slot, lsn: this.#numbers[0] ?? 0 }
       this.#catalogue.refresh()
     }
+  }
+
+  /** The ids of all tables are those of now. */
+  settleIds(): void {
+    this.release(this.openView().slot)
   }
 
   /** A transaction; `ticket` of a reservation, 0 without. */

@@ -28,6 +28,8 @@ export class Transaction extends ReadView {
   readonly #view: SlotView
   #writes = 0
   #committed: Promise<Receipt> | undefined
+  #receipt: Receipt | undefined
+  #failure: Error | undefined
   #settle: { resolve: (receipt: Receipt) => void; reject: (error: Error) => void } | undefined
 
   private constructor(context: EnvironmentContext, view: SlotView) {
@@ -57,8 +59,15 @@ export class Transaction extends ReadView {
       })
       // Whoever asks may do so without waiting for it.
       this.#committed.catch(() => undefined)
+      this.#settleCommitted()
     }
     return this.#committed
+  }
+
+  // Most transactions are never asked: a promise is made only for those that are.
+  #settleCommitted(): void {
+    if (this.#receipt) this.#settle?.resolve(this.#receipt)
+    if (this.#failure) this.#settle?.reject(this.#failure)
   }
 
   /** Puts a row in the place of whatever is there, when the transaction commits. */
@@ -81,11 +90,13 @@ export class Transaction extends ReadView {
       let receipt = { lsn, end: lsn }
       if (this.#writes === 0) this.#view.release()
       else receipt = await pipeline.transaction(slot, level)
-      this.#settle?.resolve(receipt)
+      this.#receipt = receipt
       return receipt
     } catch (error) {
-      this.#settle?.reject(error as Error)
+      this.#failure = error as Error
       throw error
+    } finally {
+      this.#settleCommitted()
     }
   }
 
@@ -93,7 +104,8 @@ export class Transaction extends ReadView {
     if (this.#view.ended) return
     this.#view.end(endedError())
     this.#view.release()
-    this.#settle?.reject(error)
+    this.#failure = error
+    this.#settleCommitted()
   }
 }
 
