@@ -54,7 +54,7 @@ Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again)
   return Status::Ok();
 }
 
-Admission CommitSection::Admit(size_t index, Lsn tail, Entry& entry) {
+Admission CommitSection::Admit(size_t index, Lsn, Entry& entry) {
   Commit& commit = *commits_[index];
   PreparedCommit& prepared = prepared_[index];
   index_ = index;
@@ -74,7 +74,7 @@ Admission CommitSection::Admit(size_t index, Lsn tail, Entry& entry) {
     region_->commit.conflicts.fetch_add(1, std::memory_order_relaxed);
     return Refuse(commit, commit.error.ok() ? Verdict::kConflict : Verdict::kInvalid);
   }
-  const Admission admission = MakeRoom(tail, prepared.summary.overlay_bytes);
+  const Admission admission = MakeRoom(prepared.summary.overlay_bytes);
   return changed && admission == Admission::kAppend ? Admission::kAppendChanged : admission;
 }
 
@@ -206,7 +206,7 @@ Verdict CommitSection::ApplyAtomic(Commit& commit, PreparedCommit& prepared, boo
   return prepared.payload.empty() ? Verdict::kUnchanged : Verdict::kCommitted;
 }
 
-Admission CommitSection::MakeRoom(Lsn tail, uint64_t bytes) {
+Admission CommitSection::MakeRoom(uint64_t bytes) {
   const Generation& active = set_->active();
   const uint64_t used = active.used_bytes();
   const uint64_t wanted = bytes <= kRedoBytes ? 2 * bytes : bytes;
@@ -218,7 +218,7 @@ Admission CommitSection::MakeRoom(Lsn tail, uint64_t bytes) {
     // would look for them, and for room, in the generation that is active by then.
     if (inserted_) return StopFor(Stop::kRefresh);
     // An empty one that is too small is passed over: the next one is made to measure.
-    return StopFor(overlay_.Rotate(tail) ? Stop::kRefresh : Stop::kRoom);
+    return StopFor(overlay_.Rotate() ? Stop::kRefresh : Stop::kRoom);
   }
   const bool admitted =
       used == 0 || used + bytes <= region_->fold.admit.load(std::memory_order_acquire);

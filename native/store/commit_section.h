@@ -58,7 +58,7 @@ class CommitSection : public WriterHook {
   // Why it went no further.
   Stop stop() const { return stop_; }
 
-  Admission Admit(size_t index, Lsn tail, Entry& entry) override;
+  Admission Admit(size_t index, Lsn, Entry& entry) override;
   Status Insert(Lsn end, const Entry& entry) override;
   // Parts of the hook that is set for good.
   Status Redo(Lsn, const Entry&) override { return Status::Ok(); }
@@ -72,7 +72,7 @@ class CommitSection : public WriterHook {
   bool RangeChanged(Commit& commit, const ReadSet::Range& range);
   bool Conflicts(Commit& commit);
   Verdict ApplyAtomic(Commit& commit, PreparedCommit& prepared, bool* changed);
-  Admission MakeRoom(Lsn tail, uint64_t bytes);
+  Admission MakeRoom(uint64_t bytes);
 
   Overlay& overlay_;
   StoreRegion& region_;

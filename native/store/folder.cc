@@ -90,8 +90,8 @@ Status Folder::LockRole() {
   return lock == LockResult::kOwnerDied ? MendRole() : Status::Ok();
 }
 
-// A holder died. It may have been rolling back: that shows to whoever gets the writer lock, and then
-// nothing may be folded any more. The role is gone where this fails.
+// A holder died. It may have been rolling back: that shows to whoever gets the writer lock, and
+// then nothing may be folded any more. The role is gone where this fails.
 Status Folder::MendRole() {
   overlay_.MendRetirement();
   const Status whole = log_.InSection([](Lsn) { return Status::Ok(); });
@@ -192,8 +192,8 @@ bool Folder::FreezeDue(uint64_t newest) {
 }
 
 Status Folder::Freeze() {
-  return log_.InSection([this](Lsn tail) {
-    overlay_.Rotate(tail);
+  return log_.InSection([this](Lsn) {
+    overlay_.Rotate();
     return Status::Ok();
   });
 }

@@ -88,6 +88,9 @@ class Overlay {
   // Holder of the writer lock: the generation that is ready becomes the active one, and what is
   // appended at or above `at` goes there. False where none is ready.
   bool Rotate(Lsn at);
+  // The same at the visible end, while nothing waits to be published. Not at the end of the log: a
+  // transaction of several records whose writer died half-way lies in between, and never happened.
+  bool Rotate() { return Rotate(visible()); }
   // Holder of the writer lock after a writer's death: whatever it was changing has changed.
   void MendRotation();
 
