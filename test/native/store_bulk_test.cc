@@ -321,6 +321,64 @@ TEST(store_bulk, waits_on_the_list_until_its_name_is_folded) {
   CHECK_OK(store->Verify().status());
 }
 
+// --- roll-backs ---------------------------------------------------------------------------------
+
+// A load that is not yet folded can be taken back. Its rows go, and until they have gone nobody
+// gets the id that they lie under.
+TEST(store_bulk, can_be_rolled_back) {
+  const std::string directory = TempDir();
+  auto store = OpenStore(directory);
+  const DatabaseId other = MakeDatabase(*store, "other");
+  const Lsn before = PutMany(*store, other, 0, 10);
+  CHECK_OK(Load(*store, "d", 1000).status());
+  CHECK_VALUE(const Database loaded, store->OpenDatabase("d", {}, false));
+  CHECK_OK(store->RollBack(before));
+  CHECK_EQ(ContentsOf(*store).count("d"), size_t{0});
+  CHECK_EQ(RowsInBase(*store, loaded.id), uint64_t{1000});
+  CHECK_OK(store->Verify().status());
+  const DatabaseId next = MakeDatabase(*store, "next");
+  CHECK(next != loaded.id);
+  CHECK_EQ(ContentsOf(*store).at("next").size(), size_t{0});
+  CHECK_OK(store->Close());
+  store = OpenStore(directory, BusyStore());
+  CHECK_EQ(ContentsOf(*store).at("next").size(), size_t{0});
+  Await([&] { return RowsInBase(*store, loaded.id) == 0; });
+  CHECK_OK(Load(*store, "d", 7).status());
+  CHECK_VALUE(const Store::Verified verified, store->Verify());
+  CHECK_EQ(verified.rows, uint64_t{17});
+}
+
+TEST(store_bulk, stays_where_the_roll_back_ends_above) {
+  const auto store = OpenStore(TempDir());
+  const DatabaseId other = MakeDatabase(*store, "other");
+  CHECK_OK(Load(*store, "d", 1000).status());
+  const Lsn after = PutMany(*store, other, 0, 1);
+  PutMany(*store, other, 1, 10);
+  CHECK_OK(store->RollBack(after));
+  CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{1000});
+  CHECK_OK(store->Fold());
+  CHECK_CODE(store->RollBack(Lsn(after.value - 1)), Code::kTrimmed);
+  CHECK_OK(store->Verify().status());
+}
+
+// Dropped and not folded: its rows stay, because the name may come back.
+TEST(store_bulk, comes_back_when_its_drop_is_rolled_back) {
+  StoreOptions options = BusyStore();
+  options.fold_limit = Lsn();
+  const auto store = OpenStore(TempDir(), options);
+  const DatabaseId other = MakeDatabase(*store, "other");
+  CHECK_OK(Load(*store, "d", 1000).status());
+  const Lsn loaded = PutMany(*store, other, 0, 1);
+  CHECK_OK(store->DropDatabase("d"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  CHECK_OK(store->RollBack(loaded));
+  CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{1000});
+  CHECK_OK(store->Verify().status());
+  store->SetFoldLimit(kMaxLsn);
+  CHECK_OK(store->Fold());
+  CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{1000});
+}
+
 // The log says where rows are that it does not have.
 TEST(store_bulk, is_named_in_the_log) {
   const auto store = OpenStore(TempDir());

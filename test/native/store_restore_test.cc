@@ -227,7 +227,7 @@ TEST(store_restore, an_archive_of_another_history) {
   CHECK_OK(RestoreTo(PosixEnv(), life.Backup(), "", target, {}).status());
   StoreOptions options = QuietStore();
   auto store = OpenStore(target, options);
-  PutMany(*store, life.database, 0, 500);
+  PutMany(*store, life.database, 0, 150);
   CHECK_OK(store->Fold());
   CHECK_OK(store->Backup(directory + "/later").status());
   CHECK_CODE(
