@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/coding.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
@@ -103,7 +102,7 @@ Result<DatabaseId> TakeDatabaseId(Transaction& transaction) {
     if (row->value.size() != sizeof id) {
       return Status(Code::kCorruption, "the catalogue's next id is damaged");
     }
-    id = LoadLe<DatabaseId>(row->value.data());
+    id = LoadRowPrefix(row->value);
   }
   // A bulk load that was rolled back together with its id may have left rows under it.
   for (;; ++id) {
@@ -113,7 +112,7 @@ Result<DatabaseId> TakeDatabaseId(Transaction& transaction) {
     if (!note) break;
   }
   std::array<uint8_t, sizeof id> next;
-  StoreLe(next.data(), id + 1);
+  StoreRowPrefix(next.data(), id + 1);
   RL_RETURN_IF_ERROR(transaction.Put(row_key, next));
   return id;
 }

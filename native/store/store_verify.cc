@@ -14,7 +14,6 @@
 #include <set>
 
 #include "base/check.h"
-#include "base/coding.h"
 #include "store/merge_cursor.h"
 #include "store/operations.h"
 #include "store/store_parts.h"
@@ -78,7 +77,7 @@ class ViewCheck {
 Status ViewCheck::CatalogueRow(Bytes row_key, Bytes value) {
   if (std::ranges::equal(row_key, NextIdRowKey())) {
     if (value.size() != sizeof next_id_) return Damage("the catalogue's next id is damaged");
-    next_id_ = LoadLe<DatabaseId>(value.data());
+    next_id_ = LoadRowPrefix(value);
     return Status::Ok();
   }
   if (const auto dropped = DroppedId(row_key)) {

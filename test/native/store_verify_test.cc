@@ -98,9 +98,9 @@ TEST(store_verify, passes_while_writers_run) {
 
 // --- damage -------------------------------------------------------------------------------------
 
-std::vector<uint8_t> LittleEndian(DatabaseId id) {
+std::vector<uint8_t> IdBytes(DatabaseId id) {
   std::vector<uint8_t> bytes(sizeof id);
-  StoreLe(bytes.data(), id);
+  StoreRowPrefix(bytes.data(), id);
   return bytes;
 }
 
@@ -121,8 +121,8 @@ TEST(store_verify, finds_a_catalogue_that_contradicts_itself) {
   CHECK_CODE(VerifyWith(DatabaseRowKey("c"), EncodeDatabase(twice)), Code::kCorruption);
   const Database ahead{"c", 3, {}};
   CHECK_CODE(VerifyWith(DatabaseRowKey("c"), EncodeDatabase(ahead)), Code::kCorruption);
-  CHECK_CODE(VerifyWith(NextIdRowKey(), LittleEndian(2)), Code::kCorruption);
-  CHECK_OK(VerifyWith(NextIdRowKey(), LittleEndian(3)));
+  CHECK_CODE(VerifyWith(NextIdRowKey(), IdBytes(2)), Code::kCorruption);
+  CHECK_OK(VerifyWith(NextIdRowKey(), IdBytes(3)));
   CHECK_CODE(VerifyWith(NextIdRowKey(), {1, 2, 3}), Code::kCorruption);
   CHECK_CODE(VerifyWith(DatabaseRowKey("c"), {1, 2}), Code::kCorruption);
   CHECK_CODE(VerifyWith(DroppedRowKey(1), {}), Code::kCorruption);
