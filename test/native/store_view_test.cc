@@ -241,21 +241,30 @@ TEST(store_view, misses_nothing_that_is_folded_while_it_is_taken) {
 
 // Every transaction writes the same number to all rows; whoever sees two numbers has seen half of
 // one. Generations fill, freeze, are folded and retired all the while.
-TEST(store_view, never_sees_half_a_transaction) {
-  constexpr int kRows = 16;
-  constexpr int kReaders = 3;
-  const uint64_t rounds = test::Scale(300);
-  const auto store = OpenStore(test::TempDir(), test::BusyStore());
-  const DatabaseId database = test::MakeDatabase(*store, "rows");
-  const auto key = [&](int i) { return KeyOf(database, "k" + std::to_string(100 + i)); };
-  std::atomic<bool> done{false};
-  std::atomic<uint64_t> looks{0};
-  std::atomic<const char*> wrong{nullptr};
-  const auto look = [&](View& view, uint64_t* last) -> const char* {
+class SameEverywhere {
+ public:
+  static constexpr int kRows = 16;
+
+  explicit SameEverywhere(Store& store)
+      : store_(store), database_(test::MakeDatabase(store, "rows")) {}
+
+  Status Write(uint64_t number) {
+    WriteSet writes;
+    std::vector<uint8_t> value(1000);
+    StoreLe(value.data(), number);
+    for (int i = 0; i < kRows; ++i) RL_RETURN_IF_ERROR(writes.Put(AsBytes(Key(i)), value));
+    const std::vector<uint8_t> payload = writes.Encode();
+    Commit commit;
+    commit.payload = payload;
+    return store_.CommitOne(commit);
+  }
+
+  // What is wrong with the newest state, or null. `last`: the number seen before, and now.
+  const char* Look(View& view, uint64_t* last) const {
     if (!view.Renew().ok()) return "a view cannot be taken";
     uint64_t number = 0;
     for (int i = kRows - 1; i >= 0; --i) {
-      const auto row = view.Get(AsBytes(key(i)));
+      const auto row = view.Get(AsBytes(Key(i)));
       if (!row.ok()) return "a row cannot be read";
       const uint64_t here = row.value() ? LoadLe<uint64_t>(row.value()->value.data()) : 0;
       if (i == kRows - 1) number = here;
@@ -263,41 +272,51 @@ TEST(store_view, never_sees_half_a_transaction) {
     }
     if (number < *last) return "a view went back";
     *last = number;
-    const auto cursor = MergeCursor::Open(view, nullptr);
-    if (!cursor.ok() || !cursor.value()->SeekAtLeast(AsBytes(key(0))).ok()) return "no cursor";
+    return Walk(view, number);
+  }
+
+ private:
+  const char* Walk(View& view, uint64_t number) const {
+    const auto opened = MergeCursor::Open(view, nullptr);
+    if (!opened.ok()) return "a cursor cannot be opened";
+    MergeCursor& cursor = *opened.value();
     int rows = 0;
-    for (; cursor.value()->valid(); ++rows) {
-      if (LoadLe<uint64_t>(cursor.value()->row().value.data()) != number) return "half, by cursor";
-      if (!cursor.value()->Next().ok()) return "a cursor failed";
+    if (!cursor.SeekAtLeast(AsBytes(Key(0))).ok()) return "a cursor cannot seek";
+    for (; cursor.valid(); ++rows) {
+      if (LoadLe<uint64_t>(cursor.row().value.data()) != number) return "half of one, by cursor";
+      if (!cursor.Next().ok()) return "a cursor cannot move";
     }
-    if (rows != (number == 0 ? 0 : kRows)) return "rows are missing";
-    looks.fetch_add(1, std::memory_order_acq_rel);
-    return nullptr;
-  };
+    return rows == (number == 0 ? 0 : kRows) ? nullptr : "rows are missing";
+  }
+  std::string Key(int i) const { return KeyOf(database_, "k" + std::to_string(100 + i)); }
+
+  Store& store_;
+  const DatabaseId database_;
+};
+
+TEST(store_view, never_sees_half_a_transaction) {
+  const uint64_t rounds = test::Scale(300);
+  const auto store = OpenStore(test::TempDir(), test::BusyStore());
+  SameEverywhere rows(*store);
+  std::atomic<bool> done{false};
+  std::atomic<uint64_t> looks{0};
+  std::atomic<const char*> wrong{nullptr};
   std::vector<std::thread> readers;
-  for (int r = 0; r < kReaders; ++r) {
+  for (int r = 0; r < 3; ++r) {
     readers.emplace_back([&, r] {
       const auto view = store->NewView();
-      uint64_t last = 0;
-      while (!done.load(std::memory_order_acquire)) {
+      for (uint64_t last = 0; !done.load(std::memory_order_acquire);) {
         if (r == 0) view->Release();
-        if (const char* what = look(*view, &last)) {
-          wrong.store(what, std::memory_order_release);
-          return;
+        if (const char* what = rows.Look(*view, &last)) {
+          return wrong.store(what, std::memory_order_release);
         }
+        looks.fetch_add(1, std::memory_order_acq_rel);
       }
     });
   }
   Status status;
   for (uint64_t round = 1; status.ok() && round <= rounds; ++round) {
-    WriteSet writes;
-    std::vector<uint8_t> value(1000);
-    StoreLe(value.data(), round);
-    for (int i = 0; i < kRows && status.ok(); ++i) status = writes.Put(AsBytes(key(i)), value);
-    const std::vector<uint8_t> payload = writes.Encode();
-    Commit commit;
-    commit.payload = payload;
-    if (status.ok()) status = store->CommitOne(commit);
+    status = rows.Write(round);
     if (round % 50 == 0 && status.ok()) status = store->Fold();
   }
   done.store(true, std::memory_order_release);
