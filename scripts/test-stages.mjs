@@ -139,7 +139,10 @@ export const stages = [
   {
     name: 'powercut',
     about: 'what the real system calls leave after a power cut is recovered',
-    checks: [{ run: node('test/powercut/run.mjs'), counts: readCountLine }],
+    checks: [
+      { run: node('test/powercut/run.mjs'), counts: readCountLine },
+      { run: node('test/powercut/run.mjs', '--store'), counts: readCountLine },
+    ],
   },
   {
     name: 'fuzz',

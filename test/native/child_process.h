@@ -71,7 +71,9 @@ class Child {
   // The number of the signal that ends the child.
   int JoinKilled() {
     const int status = Wait();
-    if (!WIFSIGNALED(status)) Fail(__FILE__, __LINE__, "the child was not killed");
+    if (!WIFSIGNALED(status)) {
+      Fail(__FILE__, __LINE__, std::string("the child was not killed: ") + report_->text);
+    }
     return WTERMSIG(status);
   }
 

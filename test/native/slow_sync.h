@@ -1,5 +1,6 @@
-// Makes the base tree's flushes slow for a while. LMDB calls fdatasync of the C library, in whose
-// place a definition in the test program is linked (store_fold_test.cc).
+// Makes the base tree's flushes slow for a while, or a process die in a flush. Log and LMDB call
+// fdatasync of the C library, in whose place a definition in the test program is linked
+// (store_fold_test.cc).
 #pragma once
 
 #include <atomic>
@@ -8,6 +9,7 @@
 namespace ringleader::test {
 
 inline std::atomic<uint64_t> g_base_sync_delay_us{0};
+inline std::atomic<bool> g_die_in_sync{false};
 
 class SlowBase {
  public:

@@ -7,6 +7,7 @@
 
 #include "child_process.h"
 #include "env_posix_mount.h"
+#include "slow_sync.h"
 #include "store_dying.h"
 
 namespace ringleader {
@@ -63,7 +64,10 @@ TEST(store_death, whoever_opens_alone_finds_it_too) {
 // what is there is recognized: also where it would not fit in a second time.
 TEST(store_death, redo_needs_room_for_what_is_missing_only) {
   const std::string directory = TempDir();
-  const auto store = OpenStore(directory);
+  StoreOptions options = QuietStore();
+  options.log.segment_bytes = uint64_t{4} << 20;
+  options.log.ring_bytes = uint64_t{16} << 20;
+  const auto store = OpenStore(directory, options);
   const DatabaseId database = MakeDatabase(*store, "rows");
   const std::string big(12'000, 'b');
   const auto room = [&] {
@@ -85,6 +89,32 @@ TEST(store_death, redo_needs_room_for_what_is_missing_only) {
   CHECK_EQ(ValueOf(*view, KeyOf(database, "b")), big);
   CHECK_EQ(ValueOf(*view, KeyOf(database, "c")), "small");
   CHECK_EQ(ValueOf(*view, KeyOf(database, "d")), "alive");
+}
+
+// A transaction of several records whose writer dies before the last one never happened, and nobody
+// stumbles over what it leaves at the end of the log.
+TEST(store_death, half_a_transaction_is_none) {
+  const std::string directory = TempDir();
+  auto store = OpenStore(directory);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  const Lsn end = PutRow(*store, KeyOf(database, "a"), "1");
+  Child child([&] {
+    const auto dying = OpenStore(directory);
+    g_die_in_sync.store(true, std::memory_order_release);  // where it comes to the second segment
+    PutRow(*dying, KeyOf(database, "half"), std::string(200'000, 'h'));
+  });
+  CHECK_EQ(child.JoinKilled(), SIGKILL);
+  CHECK_OK(store->Fold());
+  CHECK_EQ(store->Stat().log.visible, end);
+  CHECK(store->Stat().log.tail > end);
+  CHECK_EQ(store->Stat().base.applied, end);
+  CHECK_EQ(RowsOf(*TakeView(*store), database), "a=1 ");
+  PutRow(*store, KeyOf(database, "b"), "2");
+  CHECK_OK(store->Fold());
+  CHECK_OK(store->Close());
+  store = OpenStore(directory);
+  CHECK_EQ(RowsOf(*TakeView(*store), database), "a=1 b=2 ");
+  CHECK_OK(store->Verify().status());
 }
 
 // A database that a dead writer has dropped is dropped for everybody.

@@ -43,7 +43,8 @@ inline void DieInserting(const std::string& directory,
     // So that ring and segments have room for all of them.
     CHECK_OK(store->log().Tick());
     CHECK_OK(store->log().WaitFor(view->lsn(), Level::kWritten));
-    CHECK_OK(store->log().TryAppend(entries, appended, &hook).status());
+    CHECK_VALUE(const size_t placed, store->log().TryAppend(entries, appended, &hook));
+    Fail(__FILE__, __LINE__, "only " + std::to_string(placed) + " are placed");
   });
   CHECK_EQ(child.JoinKilled(), SIGKILL);
 }

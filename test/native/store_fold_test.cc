@@ -1,6 +1,7 @@
 // The fold: what it may move and when, who does it, how large generations get, and what it costs
 // those who read meanwhile.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 // In place of the C library's, for everything that is linked into this program.
 extern "C" int fdatasync(int fd) {
+  if (ringleader::test::g_die_in_sync.load(std::memory_order_acquire)) raise(SIGKILL);
   const uint64_t delay_us = ringleader::test::g_base_sync_delay_us.load(std::memory_order_acquire);
   if (delay_us != 0) {
     char path[4096];

@@ -2,6 +2,7 @@
 // (native/env/sim/sim_crash.h), in short:
 //   - bytes written since the file's last flush may be there or not, each write and each sector of
 //     512 bytes by itself; a sector that is there holds every earlier write to it as well;
+//   - what was written through a descriptor of O_DSYNC is there once the call has returned;
 //   - the size stops at any of the values it has had since then, whatever became of the bytes;
 //   - a name is certain only once its directory has been flushed. Until then each change of names
 //     may be lost, but one that survives brings along the earlier ones of the same name or file;
@@ -47,6 +48,14 @@ const sizesOf = ({ certain, pending }) => {
   })
 }
 
+// How many of the sizes have been reached for certain: those up to a durable write that grew the file.
+const certainSizes = ({ certain, pending }) =>
+  1 +
+  pending.findLastIndex(
+    ({ kind, durable, offset, data }) =>
+      kind === 'write' && durable && offset + data.length > certain.length,
+  )
+
 const copySectors = (from, to, start, end, survives) => {
   const first = start - (start % sectorBytes)
   for (let sector = first; sector < end; sector += sectorBytes) {
@@ -59,7 +68,7 @@ const contentOf = (file, policy) => {
   const { certain, pending } = file
   if (pending.length === 0) return certain
   const sizes = sizesOf(file)
-  const stop = policy.stop(pending.length)
+  const stop = Math.max(policy.stop(pending.length), certainSizes(file))
   const room = Math.max(certain.length, ...sizes)
   const cache = Buffer.alloc(room)
   const disk = Buffer.alloc(room)
@@ -73,7 +82,8 @@ const contentOf = (file, policy) => {
       const end = operation.offset + operation.data.length
       operation.data.copy(cache, operation.offset)
       const whole = policy.torn || policy.survives()
-      if (whole)
+      if (operation.durable) cache.copy(disk, operation.offset, operation.offset, end)
+      else if (whole)
         copySectors(cache, disk, operation.offset, end, policy.torn ? policy.survives : () => true)
     }
   }
@@ -115,7 +125,8 @@ export class CrashModel {
   apply(operation) {
     const { kind, path, file } = operation
     if (kind === 'mark') return
-    if (kind === 'sync') this.#syncFile(this.#files.get(file))
+    if (kind === 'durable') this.#markDurable(this.#files.get(file))
+    else if (kind === 'sync') this.#syncFile(this.#files.get(file))
     else if (kind === 'syncdir') this.#syncDirectory(path)
     else if (path === undefined) this.#files.get(file).pending.push(operation)
     else this.#changeNames(operation)
@@ -146,6 +157,10 @@ export class CrashModel {
     const change = { ...operation, subjects: subjectsOf({ ...operation, file }) }
     applyName(this.#cached, operation)
     this.#pending.push(change)
+  }
+
+  #markDurable({ pending }) {
+    pending.push({ ...pending.pop(), durable: true })
   }
 
   #syncFile(file) {

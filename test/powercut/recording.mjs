@@ -28,6 +28,7 @@ export const readRecording = (buffer) => {
     unlink: (path) => ({ path }),
     syncdir: (path) => ({ path }),
     sync: (inode) => ({ file: known(inode) }),
+    durable: (inode) => ({ file: known(inode) }),
     size: (inode, size) => ({ file: known(inode), size: Number(size) }),
     grow: (inode, size) => ({ file: known(inode), size: Number(size) }),
     write: (inode, offset, size) => ({
