@@ -117,8 +117,7 @@ Result<DatabaseId> TakeDatabaseId(Transaction& transaction) {
   return id;
 }
 
-Result<std::optional<Database>> FindInCatalogue(Transaction& transaction,
-                                                const std::string& name) {
+Result<std::optional<Database>> FindInCatalogue(Transaction& transaction, const std::string& name) {
   const std::vector<uint8_t> row_key = DatabaseRowKey(name);
   RL_ASSIGN_OR_RETURN(const std::optional<Row> row, transaction.Get(row_key));
   if (!row) return std::optional<Database>();
