@@ -111,6 +111,7 @@ const environmentOptionNames = [
   'segmentsAhead',
   'groupId',
   'archive',
+  'adoptCopy',
   'flushIntervalMs',
   'generationBytes',
   'maxFrozen',

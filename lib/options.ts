@@ -48,6 +48,12 @@ export interface LogOptions {
    */
   archive?: string
   /**
+   * Open a directory that looks as if it had been copied while it was in use (`RL_CORRUPTION`
+   * otherwise), the way it is done after a crash: for one that was copied to another disk after a
+   * crash, with nobody writing. Default: false.
+   */
+  adoptCopy?: boolean
+  /**
    * Appends that nobody waits for are flushed this late, in milliseconds: 1 to 60,000.
    * Default: 100.
    */
@@ -113,6 +119,7 @@ export interface CheckedLogOptions {
   segmentsAhead: number
   groupId: Uint8Array | undefined
   archive: string
+  adoptCopy: boolean
   flushIntervalMs: number
 }
 
@@ -222,6 +229,7 @@ const logOptionNames = [
   'segmentsAhead',
   'groupId',
   'archive',
+  'adoptCopy',
   'flushIntervalMs',
   'level',
 ] as const satisfies readonly (keyof LogOptions)[]
@@ -230,6 +238,7 @@ export const checkLogOptions = (options: unknown): { native: CheckedLogOptions; 
   const given = asOptions(options, 'options', logOptionNames)
   const { create = true, segmentBytes = 64 * MiB, ringBytes = 32 * MiB } = given
   const { segmentsAhead = 2, groupId, archive, flushIntervalMs = 100, level = 'flushed' } = given
+  const { adoptCopy = false } = given
   return {
     native: {
       create: checkBoolean(create, 'create'),
@@ -238,6 +247,7 @@ export const checkLogOptions = (options: unknown): { native: CheckedLogOptions; 
       segmentsAhead: checkInteger(segmentsAhead, 'segmentsAhead', 1, 64),
       groupId: groupId === undefined ? undefined : checkGroupId(groupId),
       archive: archive === undefined ? '' : checkPath(archive, 'archive'),
+      adoptCopy: checkBoolean(adoptCopy, 'adoptCopy'),
       flushIntervalMs: checkNumber(flushIntervalMs, 'flushIntervalMs', 1, 60_000),
     },
     level: checkLevel(level),

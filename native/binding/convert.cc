@@ -60,6 +60,7 @@ LogOptions ReadLogOptions(const Napi::Object& options) {
   read.segments_ahead = static_cast<uint32_t>(Number(options, "segmentsAhead"));
   read.archive = Text(options, "archive");
   read.flush_interval_ns = static_cast<uint64_t>(Number(options, "flushIntervalMs") * kNsPerMs);
+  read.adopt_copy = options.Get("adoptCopy").ToBoolean().Value();
   const Napi::Value group_id = options.Get("groupId");
   if (group_id.IsTypedArray()) {
     const auto bytes = group_id.As<Napi::Uint8Array>();

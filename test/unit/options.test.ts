@@ -14,6 +14,7 @@ const refusedByOpen: [keyof LogOptions, unknown[]][] = [
   ['segmentsAhead', [NaN, 0, 65, 1.5, -1, '2']],
   ['groupId', ['', 'ab', 'g'.repeat(32), new Uint8Array(15), new Uint8Array(17), 5, []]],
   ['archive', ['', 'a\0b', 5, null]],
+  ['adoptCopy', [0, 'no', null]],
   ['flushIntervalMs', [NaN, 0, 0.5, 60_001, -1, '100', null]],
   ['level', ['', 'durable', 2, null, 'toString']],
 ]
