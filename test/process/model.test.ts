@@ -1,0 +1,48 @@
+// An environment does what a map of maps does, whatever is done to it, by two processes: random
+// commands, compared step by step (test/support/model).
+import { join } from 'node:path'
+
+import test from 'ava'
+import fc from 'fast-check'
+
+import { scale, seedFor } from '../support/campaign.js'
+import { temporaryDirectory } from '../support/logs.js'
+import { commandLists } from '../support/model/commands.js'
+import { Peer } from '../support/model/peer.js'
+import { World } from '../support/model/world.js'
+
+const ordinaryMs = 20_000
+
+test('an environment does what a map of maps does', async (t) => {
+  t.timeout(ordinaryMs * scale + 120_000)
+  const seed = seedFor(t)
+  const directory = temporaryDirectory(t)
+  const peer = new Peer(t)
+  const rollBacks = { done: 0, trimmed: 0 }
+  let lists = 0
+  let commands = 0
+  const property = fc.asyncProperty(commandLists, async (list) => {
+    lists += 1
+    const world = await World.open(join(directory, `${lists}`), peer)
+    try {
+      for (const command of list) await world.run(command)
+      await world.run({ do: 'look', peer: lists % 2 === 0 })
+      await world.run({ do: 'reopen', peer: 'closes' })
+      await world.run({ do: 'look', peer: lists % 2 === 1 })
+      commands += list.length
+    } finally {
+      await world.close()
+    }
+    rollBacks.done += world.rollBacks.done
+    rollBacks.trimmed += world.rollBacks.trimmed
+  })
+  const found = await fc.check(property, {
+    seed,
+    numRuns: 1_000_000,
+    interruptAfterTimeLimit: ordinaryMs * scale,
+  })
+  t.log(`${lists} lists, ${commands} commands, roll-backs: ${JSON.stringify(rollBacks)}`)
+  t.false(found.failed, fc.defaultReportMessage(found))
+  t.true(commands > 200 && rollBacks.done > 0 && rollBacks.trimmed > 0)
+  await peer.kill()
+})
