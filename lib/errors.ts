@@ -22,6 +22,8 @@ export type ErrorCode =
   | 'RL_CONFLICT'
   | 'RL_TRANSACTION_ENDED'
   | 'RL_DROPPED'
+  | 'RL_ROLLED_BACK'
+  | 'RL_ROLLED_BACK'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -58,6 +60,8 @@ const retries: Record<ErrorCode, Retry> = {
   RL_CONFLICT: 'same',
   RL_TRANSACTION_ENDED: 'no',
   RL_DROPPED: 'no',
+  RL_ROLLED_BACK: 'no',
+  RL_ROLLED_BACK: 'no',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',
 }

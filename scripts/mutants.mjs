@@ -63,6 +63,8 @@ const mutants = [
     name: 'BulkLoadEarlyName',
     tests: ['store_bulk.whoever_sees_the_name_sees_all_rows'],
   },
+  { name: 'RollBackKeepsMark', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
+  { name: 'RollBackKeepsTail', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
 ]
 
 // kNone and kCount are not bugs.

@@ -57,8 +57,8 @@ Result<LogCut> FindCut(const SegmentFiles& files, const Id128& group_id, Lsn sta
     RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, scanner.Next(&record));
     if (step == SegmentScanner::Step::kLimit || step == SegmentScanner::Step::kSegmentEnd) break;
     if (step != SegmentScanner::Step::kRecord) {
-      return Status(Code::kCorruption, "log at " + std::to_string(scanner.position().value) + ": " +
-                                           StepName(step));
+      return Status(Code::kCorruption,
+                    "log at " + std::to_string(scanner.position().value) + ": " + StepName(step));
     }
     last = record;
   }
@@ -98,8 +98,8 @@ Status Log::RollBack(Lsn to, RollBackHook* hook) {
   RL_RETURN_IF_ERROR(flusher_->WaitFor(tail, Level::kFlushed));
   RobustMutex& archive = region()->keeper.archive_role;
   RL_RETURN_IF_ERROR(LockRole(env_, archive));
-  const Status status = appender_->InSection(
-      [this, to, hook](Lsn now) { return RollBackInSection(to, now, hook); });
+  const Status status =
+      appender_->InSection([this, to, hook](Lsn now) { return RollBackInSection(to, now, hook); });
   // Tried again with the next copy: an archive that cannot be reached must not undo a roll-back.
   if (status.ok()) (void)keeper_->DropArchived().ok();
   env_.threads.Unlock(archive);
@@ -135,8 +135,8 @@ Status Log::RollBackHolding(Lsn to, const LogCut& cut, RollBackHook* hook) {
     const uint64_t history = words.history.load(std::memory_order_acquire) + 1;
     words.ends[history % kRollBacksKept].store(cut.end.value, std::memory_order_release);
     words.history.store(history, std::memory_order_release);
-    RL_RETURN_IF_ERROR(CutLog(*files_, Lsn(region()->space.start.load(std::memory_order_acquire)),
-                              to));
+    RL_RETURN_IF_ERROR(
+        CutLog(*files_, Lsn(region()->space.start.load(std::memory_order_acquire)), to));
     return keeper_->EndRollBack(cut.end);
   };
   const Status cut_off = on_disk();

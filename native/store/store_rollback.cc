@@ -70,8 +70,8 @@ Status FreshOverlay::Fill(Log& log, Lsn from, Lsn to) {
   // Writers move on to the one that is ready at most.
   first_ = next_ = 1 + std::max(list.ready.load(std::memory_order_acquire),
                                 list.newest.load(std::memory_order_acquire));
-  const uint64_t first = std::max(2 * (to - from), std::min(kFirstGenerationBytes,
-                                                            generation_bytes_));
+  const uint64_t first =
+      std::max(2 * (to - from), std::min(kFirstGenerationBytes, generation_bytes_));
   RL_RETURN_IF_ERROR(AddGeneration(from, std::min(first, generation_bytes_)));
   const std::unique_ptr<LogReader> reader = log.Read(from);
   for (;;) {
