@@ -19,6 +19,7 @@ class Host {
   virtual ~Host() = default;
 
   virtual HostIdentity Identity() = 0;
+  // Of the calling process, also in a child of fork. Cheap.
   virtual uint32_t ProcessId() = 0;
 };
 

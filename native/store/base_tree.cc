@@ -278,10 +278,13 @@ Status BaseTree::CheckReaders() {
   return code == MDB_SUCCESS ? Status::Ok() : LmdbStatus(code, "cannot check the readers");
 }
 
-BaseTree::Snapshot::~Snapshot() { mdb_txn_abort(txn_); }
+// In a child of fork the place in the table of readers is its parent's.
+BaseTree::Snapshot::~Snapshot() {
+  if (tree_.process_ == tree_.env_.host.ProcessId()) mdb_txn_abort(txn_);
+}
 
 void BaseTree::Snapshot::Release() {
-  if (held_) mdb_txn_reset(txn_);
+  if (held_ && tree_.process_ == tree_.env_.host.ProcessId()) mdb_txn_reset(txn_);
   held_ = false;
 }
 

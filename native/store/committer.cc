@@ -162,6 +162,7 @@ void Committer::EndTurn(const Commit& commit) {
 }
 
 Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
+  RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   size_t done = 0;
   while (done < commits.size()) {
     const size_t count = std::min(kChunk, commits.size() - done);
@@ -227,6 +228,7 @@ void Committer::Wait(Stop stop, uint32_t sequence) {
 }
 
 Status Committer::CommitOne(Commit& commit, uint64_t timeout_ns) {
+  RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   const uint64_t began = env_.clock.MonotonicNanos();
   Commit* one = &commit;
   PreparedCommit prepared;
@@ -234,8 +236,8 @@ Status Committer::CommitOne(Commit& commit, uint64_t timeout_ns) {
   while (commit.verdict == Verdict::kPending) {
     const uint32_t sequence = region_.ProgressSequence();
     RL_ASSIGN_OR_RETURN(GenerationSetRef set, overlay_.Current());
-    CommitSection section(overlay_, region_, reservation_, std::move(set),
-                          {&one, 1}, {&prepared, 1});
+    CommitSection section(overlay_, region_, reservation_, std::move(set), {&one, 1},
+                          {&prepared, 1});
     Entry entry;
     entry.payload = commit.atomic != nullptr ? Bytes(prepared.payload) : commit.payload;
     entry.operations =

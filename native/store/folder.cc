@@ -274,6 +274,7 @@ bool Folder::HeldByLimit(Lsn target) const {
 }
 
 Status Folder::FoldAll(uint64_t timeout_ns) {
+  RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   const uint64_t began = env_.clock.MonotonicNanos();
   Lsn target = overlay_.visible();
   uint64_t asked = Load(region_->fold.freeze);

@@ -27,7 +27,14 @@ void RemoveFiles(Env& env, const std::string& directory) {
 }  // namespace
 
 Overlay::Overlay(Env& env, SharedAreas areas, StoreRegion& region)
-    : env_(env), areas_(std::move(areas)), region_(region) {}
+    : env_(env), areas_(std::move(areas)), region_(region), process_(env.host.ProcessId()) {}
+
+Status Overlay::CheckProcess() const {
+  if (env_.host.ProcessId() == process_) [[likely]]
+    return Status::Ok();
+  return Status(Code::kUnsupported,
+                "the environment was opened before a fork: the child has to open it for itself");
+}
 
 Status Overlay::Make(uint64_t sequence, Lsn start, uint64_t bytes) {
   bytes = std::clamp(bytes, kMinGenerationBytes, kMaxGenerationBytes);

@@ -46,6 +46,8 @@ class Overlay {
  public:
   Overlay(Env& env, SharedAreas areas, StoreRegion& region);
 
+  // kUnsupported in a child of fork: neither the locks nor the threads of its parent are its own.
+  Status CheckProcess() const;
   // The generations of now. Cheap while the list stands.
   Result<GenerationSetRef> Current();
   uint64_t epoch() const { return region_->list.epoch.load(std::memory_order_acquire); }
@@ -102,6 +104,7 @@ class Overlay {
   Env& env_;
   const SharedAreas areas_;
   StoreRegion& region_;
+  const uint32_t process_;
   const std::atomic<uint64_t>* visible_ = nullptr;
   std::function<Status()> await_roll_back_;
   std::mutex mutex_;  // guards set_

@@ -49,6 +49,12 @@ Store::~Store() {
 
 Status Store::Close() {
   if (log_ == nullptr) return Closed();
+  if (const Status status = parts_->overlay->CheckProcess(); !status.ok()) {
+    // Everything is the parent's, the locks on its files too: nothing may be taken down from here.
+    static_cast<void>(log_.release());
+    static_cast<void>(parts_.release());
+    return status;
+  }
   parts_->folder->Stop();
   const Status status = log_->Close();
   log_.reset();

@@ -66,6 +66,8 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
   // Durable: everything committed by anybody, flushed. Views and transactions must be gone.
+  // A child of fork cannot use what its parent has opened: commits, views and folds fail there with
+  // kUnsupported, and closing lets go of nothing. It opens the environment for itself.
   Status Close();
 
   // Reading.

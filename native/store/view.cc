@@ -17,6 +17,7 @@ View::View(Overlay& overlay, BaseTree& base) : overlay_(overlay), base_(base) {}
 // makes the epoch new before it makes its first transaction there visible; so where the epoch still
 // stands after `visible` was loaded, everything below it is in the generations at hand.
 Status View::Renew() {
+  RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   if (held()) {
     const Lsn visible = overlay_.visible();
     if (overlay_.epoch() == set_->epoch && overlay_.history() == history_) {

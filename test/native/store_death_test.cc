@@ -137,6 +137,49 @@ TEST(store_death, a_change_of_the_catalogue_is_redone) {
   CHECK(databases.empty());
 }
 
+// What a process has opened is not for its children: they would let go of its locks.
+TEST(store_death, a_child_of_fork_opens_for_itself) {
+  const std::string directory = TempDir();
+  StoreOptions options = BusyStore();
+  auto store = OpenStore(directory, options);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  PutRow(*store, KeyOf(database, "a"), "1");
+  CHECK_OK(store->Fold());
+  auto view = TakeView(*store);
+  const std::vector<uint8_t> payload = PutPayload(KeyOf(database, "b"), "2");
+  Child child([&] {
+    Commit commit;
+    commit.payload = payload;
+    Commit* const commits[] = {&commit};
+    CHECK_CODE(store->CommitOne(commit), Code::kUnsupported);
+    CHECK_CODE(store->TryCommit({const_cast<Commit**>(commits), 1}).status(), Code::kUnsupported);
+    CHECK_EQ(commit.verdict, Verdict::kPending);
+    CHECK_CODE(view->Renew(), Code::kUnsupported);
+    CHECK_CODE(store->NewView()->Renew(), Code::kUnsupported);
+    CHECK_CODE(store->Fold(), Code::kUnsupported);
+    view.reset();
+    CHECK_CODE(store->Close(), Code::kUnsupported);
+    const auto own = OpenStore(directory, options);
+    PutRow(*own, KeyOf(database, "c"), "3");
+    CHECK_EQ(RowsOf(*TakeView(*own), database), "a=1 c=3 ");
+    CHECK_OK(own->Close());
+  });
+  child.Join();
+  CHECK_EQ(RowsOf(*view, database), "a=1 ");
+  CHECK_OK(view->Renew());
+  CHECK_EQ(RowsOf(*view, database), "a=1 c=3 ");
+  CHECK_EQ(store->Stat().base.readers, 1u);
+  // The parent is still attached: whoever comes now need not recover.
+  Child other([&] {
+    const auto joined = OpenStore(directory, options);
+    CHECK_EQ(joined->Stat().log.recovery_ns, uint64_t{0});
+  });
+  other.Join();
+  PutRow(*store, KeyOf(database, "b"), "2");
+  CHECK_OK(view->Renew());
+  CHECK_EQ(RowsOf(*view, database), "a=1 b=2 c=3 ");
+}
+
 // Two PID namespaces cannot see each other's threads die: one environment is not for both.
 TEST(store_death, processes_of_another_pid_namespace_are_refused) {
   const std::string directory = TempDir();

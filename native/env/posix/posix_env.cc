@@ -1,10 +1,12 @@
 // The bundle of the real world, with its smallest members: clock, random bits, host.
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <optional>
 
@@ -79,12 +81,22 @@ std::optional<uint64_t> ReadPidNamespace() {
   return info.st_ino;
 }
 
+// Asked before every commit and every snapshot: kept at hand instead of asking the kernel.
+std::atomic<uint32_t> g_process_id{0};
+
+// Relaxed: stored before there is a second thread that could ask.
+void NoteProcessId() {
+  g_process_id.store(static_cast<uint32_t>(getpid()), std::memory_order_relaxed);
+}
+
 class PosixHost : public Host {
  public:
   // A host that hides one of the two (no /proc, a sandbox) gets a value of this process alone, so
   // that memory is shared with nobody rather than with the wrong ones.
   explicit PosixHost(Random& random) : own_pid_namespace_(random.Next64()) {
     random.Fill(own_boot_id_);
+    NoteProcessId();
+    RL_CHECK(pthread_atfork(nullptr, nullptr, &NoteProcessId) == 0);
   }
 
   // Read at each call: a child process may live in another namespace.
@@ -93,7 +105,7 @@ class PosixHost : public Host {
             .pid_namespace = ReadPidNamespace().value_or(own_pid_namespace_)};
   }
 
-  uint32_t ProcessId() override { return static_cast<uint32_t>(getpid()); }
+  uint32_t ProcessId() override { return g_process_id.load(std::memory_order_relaxed); }
 
  private:
   BootId own_boot_id_{};
