@@ -9,6 +9,7 @@
 // the encoding does not take, RL_TOO_LARGE for too much of it. Stored bytes that are none of the
 // encoding's are RL_CORRUPTION.
 import { types } from 'node:util'
+import { markAsUntransferable } from 'node:worker_threads'
 
 import { Packr, RESET_BUFFER_MODE } from 'msgpackr'
 
@@ -32,7 +33,8 @@ export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
 /**
  * How the values of a database become bytes.
  *
- * - `binary`: Uint8Array.
+ * - `binary`: Uint8Array. One that is read belongs to the caller; like a small Buffer, it may be part
+ *   of a larger ArrayBuffer.
  * - `utf8`: strings.
  * - `json`: what JSON.stringify takes, except functions, symbols and undefined. Inside of objects
  *   and arrays these become nothing or null, as JSON.stringify has it.
@@ -84,17 +86,39 @@ export interface ValueCodec<V> {
   read(bytes: Buffer, from: number, to: number): V
 }
 
+// Memory for bytes that are handed out, as Buffer has it for small buffers: an ArrayBuffer for every
+// one of them costs several times the rest of a read. V8 keeps the smallest ones in its own heap.
+const poolBytes = 8192
+const leastPooledBytes = 65
+const mostPooledBytes = poolBytes / 4
+let pool = new Uint8Array(0)
+let poolUsed = 0
+
+const fromPool = (length: number): Uint8Array => {
+  if (poolUsed + length > pool.length) {
+    pool = new Uint8Array(poolBytes)
+    // Or a transfer of one value to another thread would take its neighbours away.
+    markAsUntransferable(pool.buffer)
+    poolUsed = 0
+  }
+  const bytes = new Uint8Array(pool.buffer, poolUsed, length)
+  poolUsed += (length + 7) & ~7
+  return bytes
+}
+
 // Not a view: buffers that rows are read into are used again.
 const copyOf = (bytes: Buffer, from: number, to: number): Uint8Array => {
-  const copy = new Uint8Array(to - from)
-  bytes.copy(copy, 0, from, to)
+  const length = to - from
+  const pooled = length >= leastPooledBytes && length <= mostPooledBytes
+  const copy = pooled ? fromPool(length) : new Uint8Array(length)
+  copy.set(new Uint8Array(bytes.buffer, bytes.byteOffset + from, length))
   return copy
 }
 
 const scratch = Buffer.alloc(maxKeyBytes)
 
 const writtenKey = (write: (into: Buffer, at: number) => number): Buffer =>
-  Buffer.from(copyOf(scratch, 0, write(scratch, 0)).buffer)
+  Buffer.from(scratch.subarray(0, write(scratch, 0)))
 
 // The least of the byte strings that are greater than all that begin with these.
 const behindPrefix = (prefix: Buffer): Buffer | undefined => {

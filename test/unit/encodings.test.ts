@@ -366,6 +366,33 @@ test('binary and utf8 values come back', async (t) => {
   await isCorrupt(t, valueCodecs.utf8, '61ff')
 })
 
+test('bytes that are read are their own, whatever their length', (t) => {
+  // Around the lengths at which they get memory of their own, and often enough for several pools.
+  const lengths = Array.from(
+    { length: 400 },
+    (_, i) => [0, 64, 65, 100, 2047, 2048, 2049][i % 7] ?? 0,
+  )
+  const given = lengths.map((length, i) => new Uint8Array(length).fill(i))
+  const values = given.map((bytes) => decode(valueCodecs.binary, bytes))
+  t.deepEqual(values, given)
+  for (const [i, value] of values.entries()) {
+    value.fill(0xee)
+    t.deepEqual(values.slice(i + 1), given.slice(i + 1), `after a change of value ${i}`)
+  }
+})
+
+test('a value cannot be transferred away with those beside it', (t) => {
+  const given = [1, 2].map((byte) => new Uint8Array(100).fill(byte))
+  const values = given.map((bytes) => decode(valueCodecs.binary, bytes))
+  const transfer = values.map(({ buffer }) => buffer as ArrayBuffer).slice(0, 1)
+  try {
+    structuredClone(values[0], { transfer }) // refused, or before Node.js 21 copied
+  } catch (error) {
+    t.like(error, { name: 'DataCloneError' })
+  }
+  t.deepEqual(values, given)
+})
+
 test('json values come back, and what JSON cannot hold is refused', async (t) => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
