@@ -143,7 +143,8 @@ const measureReads = async (all: Peer[]) => {
   for (const peer of peers) await rewriteSome(peer)
   await measureAll(reads, peers, ', a fifth in the overlay')
   await reopenOurs(peers)
-  all[0] = peers[0] ?? all[0]
+  const [reopened] = peers
+  if (reopened) all[0] = reopened
 }
 
 const measureProcesses = async (names: readonly string[]) => {
