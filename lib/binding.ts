@@ -157,6 +157,7 @@ export interface NativeLog {
   collect(): number
   takeFailure(): RingleaderError
   request(end: number, level: number): void
+  rolledBack(end: number, history: number): boolean
   setBusy(busy: boolean): void
   read(from: number): NativeReader
   verify(): Promise<number>
@@ -220,6 +221,7 @@ export interface NativeStore {
   takeFailure(): RingleaderError
   takeBefore(): ArrayBuffer | undefined
   request(end: number, level: number): void
+  rolledBack(end: number, history: number): boolean
   setBusy(busy: boolean): void
   readLog(from: number): NativeReader
   databases(): { state: number; list: NativeDatabase[] }
@@ -240,12 +242,27 @@ export interface NativeStore {
   close(): Promise<void>
 }
 
+/** The newest transaction of a restored environment. */
+export interface Restored {
+  /** Where it ends. */
+  lsn: number
+  /** When it was committed, in microseconds since 1970 UTC; 0 where there is none. */
+  commitTimeUs: number
+}
+
 export interface NativeBinding {
   setErrorFactory(
     factory: (code: string, fate: string, errno: number, message: string) => RingleaderError,
   ): void
   openLog(directory: string, options: CheckedLogOptions): Promise<NativeLog>
   openStore(directory: string, options: CheckedEnvironmentOptions): Promise<NativeStore>
+  restore(
+    backup: string,
+    archive: string,
+    target: string,
+    lsn: number | undefined,
+    timeUs: number | undefined,
+  ): Promise<Restored>
 }
 
 const packageRoot = fileURLToPath(new URL('..', import.meta.url))

@@ -1,8 +1,8 @@
 // The databases of an environment as this thread knows them: names, ids and encodings.
 //
 // Rows begin with the id of their database, which changes when the database is cleared, and is gone
-// when it is dropped, by whichever process. The addon notices and says so; then everything is looked
-// up again. The encodings stand in the catalogue's row of a database, as JSON:
+// when it is dropped, by whichever process. The addon notices and says so; then everything is
+// looked up again. The encodings stand in the catalogue's row of a database, as JSON:
 //   {"key":"utf8","value":"msgpack"}
 import type { NativeDatabase, NativeStore } from './binding.js'
 import {

@@ -1,8 +1,8 @@
 // Commits of one environment and thread, from the call to the promise.
 //
-// What is written in one turn of the event loop goes to the addon with one call, encoded once, as it
-// will stand in the log (native/binding/store_writer.h has the memory). Puts and removes that follow
-// each other, in one database and with one durability, share a record of up to 64 KiB: fewer
+// What is written in one turn of the event loop goes to the addon with one call, encoded once, as
+// it will stand in the log (native/binding/store_writer.h has the memory). Puts and removes that
+// follow each other, in one database and with one durability, share a record of up to 64 KiB: fewer
 // records, and they are atomic together, which is more than was asked for. Batches, atomic
 // operations and transactions are records of their own. The order is that of the calls.
 import process from 'node:process'

@@ -18,6 +18,8 @@ export interface NativeProgress {
   /** How many results of queued work are in shared memory now; 0 when there is none. */
   collect(): number
   request(end: number, level: number): void
+  /** Whether a roll-back that is not among these has taken the position back. */
+  rolledBack(end: number, history: number): boolean
   setBusy(busy: boolean): void
 }
 
@@ -37,7 +39,9 @@ interface DrainWaiter {
 export abstract class CommitProgress {
   readonly #native: NativeProgress
   readonly #what: string
-  readonly #positions: Float64Array // visible, written, durable, errno: by level
+  // Visible, written, durable: by level; errno; roll-backs; those before the latest submission.
+  readonly #positions: Float64Array
+  #history = 0 // roll-backs that the promises have been told of
   #queued = 0 // submissions that the addon has queued, ever
   #collected = 0 // of those, the ones whose results are here
   #busy = false
@@ -56,6 +60,7 @@ export abstract class CommitProgress {
     this.#native = native
     this.#what = what
     this.#positions = new Float64Array(positions)
+    this.#history = this.#positions[4] ?? 0
     native.onProgress = () => {
       this.#progress()
     }
@@ -93,6 +98,7 @@ export abstract class CommitProgress {
 
   /** A batch of `count` was handed over; the first `placed` have their results. */
   protected submitted(placed: number, count: number): void {
+    this.#tellRollBacks(this.#positions[5] ?? 0)
     for (let i = 0; i < placed; i += 1) this.takeResult(i)
     this.#queued += count - placed
     this.#settle()
@@ -109,7 +115,19 @@ export abstract class CommitProgress {
     if (this.#drainWaiters.length > 0) this.#settleDrains()
   }
 
+  // What a roll-back has taken back must not be taken for durable when others have got as far.
+  #tellRollBacks(history: number): void {
+    if (history === this.#history) return
+    const before = this.#history
+    this.#history = history
+    const isGone = (end: number) => this.#native.rolledBack(end, before)
+    for (const ring of this.#pending) ring.rejectWhere(isGone, rolledBackError())
+    this.#writtenWaits.rejectWhere(isGone, rolledBackError())
+    this.#flushedWaits.rejectWhere(isGone, rolledBackError())
+  }
+
   #settle(): void {
+    this.#tellRollBacks(this.#positions[4] ?? 0)
     const written = this.#positions[1] ?? 0
     const durable = this.#positions[2] ?? 0
     const errno = this.#positions[3] ?? 0
@@ -202,6 +220,11 @@ export abstract class CommitProgress {
     this.#updateBusy()
   }
 }
+
+const rolledBackError = () =>
+  new RingleaderError('RL_ROLLED_BACK', 'the log has been rolled back to below that position', {
+    fate: 'unknown',
+  })
 
 const failedError = (errno: number) =>
   new RingleaderError('RL_FAILED', 'a write or flush of the log failed; reopen to recover', {

@@ -210,8 +210,8 @@ export class Database<K = string, V = unknown> {
   }
 
   /**
-   * Puts a value where the row is as expected: `{ version }` as getEntry has given it, 0 where there
-   * must be no row, or `{ value }`, compared by its encoded bytes. Whether it has.
+   * Puts a value where the row is as expected: `{ version }` as getEntry has given it, 0 where
+   * there must be no row, or `{ value }`, compared by its encoded bytes. Whether it has.
    */
   async compareAndSet(
     key: K,
@@ -274,8 +274,8 @@ export class Database<K = string, V = unknown> {
   async count(options?: CountOptions & RangeOptions<K>): Promise<number> {
     const { native, pipeline, reads } = this.#context
     pipeline.checkOpen()
-    const { exact, ...bounds } = { exact: undefined, ...asOptions(options, 'options', countNames) }
-    const walks = checkCountOptions(exact === undefined ? undefined : { exact })
+    const { exact, ...bounds } = asOptions(options, 'options', countNames)
+    const walks = checkCountOptions({ exact })
     const checked = checkRangeOptions(bounds)
     reads.settleIds()
     const id = currentId(this.#table)
@@ -294,8 +294,8 @@ export class Database<K = string, V = unknown> {
   }
 
   /**
-   * Removes the database, at once for everybody. Durable when it resolves. This object, and those of
-   * other threads and processes, then fail with RL_DROPPED until somebody makes one of this name
+   * Removes the database, at once for everybody. Durable when it resolves. This object, and those
+   * of other threads and processes, then fail with RL_DROPPED until somebody makes one of this name
    * with the same encodings.
    */
   async drop(): Promise<void> {

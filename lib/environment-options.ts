@@ -54,8 +54,8 @@ export interface CountOptions {
 /**
  * - `serializable`: as if transactions ran one after the other. Everything read is checked when the
  *   transaction commits, gaps in ranges included.
- * - `snapshot`: reads are not checked; what is written must not have been written by anybody else in
- *   the meantime. Allows write skew.
+ * - `snapshot`: reads are not checked; what is written must not have been written by anybody else
+ *   in the meantime. Allows write skew.
  */
 export type Isolation = 'serializable' | 'snapshot'
 

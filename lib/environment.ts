@@ -30,7 +30,7 @@ import {
 } from './options.js'
 import { Snapshot } from './snapshot.js'
 import { StoreReads } from './store-reads.js'
-import { Transaction, TransactionRunner } from './transaction.js'
+import { TransactionRunner, type Transaction } from './transaction.js'
 import { WriteBatch } from './write-batch.js'
 
 export type { EnvironmentStat, Verified }
@@ -78,8 +78,8 @@ export class Environment {
   }
 
   /**
-   * Opens the environment of a directory, after recovering it where no process has it open. What was
-   * durable is there again; what processes that have died had committed is there and durable.
+   * Opens the environment of a directory, after recovering it where no process has it open. What
+   * was durable is there again; what processes that have died had committed is there and durable.
    *
    * Rejects, always with fate `none`, with RL_NOT_FOUND (no environment, and `create` is false; or
    * the parent directory is missing), RL_NOT_A_DIRECTORY, RL_PERMISSION, RL_CORRUPTION,
@@ -99,8 +99,8 @@ export class Environment {
    * been made is as durable as the first commit to it.
    *
    * Throws, with fate `none`, RL_NOT_FOUND (there is none, and `create` is false),
-   * RL_INVALID_ARGUMENT (it has other encodings), RL_NEWER_FORMAT (it has encodings that this version
-   * does not know), RL_NO_SPACE, RL_FAILED.
+   * RL_INVALID_ARGUMENT (it has other encodings), RL_NEWER_FORMAT (it has encodings that this
+   * version does not know), RL_NO_SPACE, RL_FAILED.
    */
   database<K extends KeyEncoding = 'utf8', V extends ValueEncoding = 'msgpack'>(
     name: string,
@@ -138,7 +138,8 @@ export class Environment {
       if (typeof write !== 'function') throw refuse('write', 'a function', write)
       const level = checkWriteOptions(options, durability)
       const batch = new WriteBatch(this.#context)
-      const given: unknown = write(batch)
+      const run: (batch: WriteBatch) => unknown = write
+      const given = run(batch)
       if (given !== undefined) throw refuse('write', 'a function that gives nothing back', given)
       return batch.commit(level)
     } catch (error) {
@@ -156,9 +157,9 @@ export class Environment {
    * must not have effects of its own that cannot be repeated. When it throws, nothing has happened,
    * and this rejects with the same.
    *
-   * Rejects with fate `none` with RL_CONFLICT (only with `retry`), RL_TIMEOUT, RL_TOO_LARGE (4 GiB of
-   * writes), RL_DROPPED, RL_BUSY (too many readers), RL_NO_SPACE or RL_FAILED; with fate `unknown`
-   * with RL_TIMEOUT or RL_FAILED where the commit was already on its way to the disk.
+   * Rejects with fate `none` with RL_CONFLICT (only with `retry`), RL_TIMEOUT, RL_TOO_LARGE (4 GiB
+   * of writes), RL_DROPPED, RL_BUSY (too many readers), RL_NO_SPACE or RL_FAILED; with fate
+   * `unknown` with RL_TIMEOUT or RL_FAILED where the commit was already on its way to the disk.
    */
   transaction<T>(
     work: (transaction: Transaction) => T | PromiseLike<T>,
@@ -182,9 +183,9 @@ export class Environment {
   }
 
   /**
-   * Resolves when everything up to a receipt, or a position in the log, has reached `level` (default
-   * `flushed`), whoever has committed it. Rejects with RL_TIMEOUT after `timeoutMs` and with
-   * RL_FAILED, both with fate `unknown`.
+   * Resolves when everything up to a receipt, or a position in the log, has reached `level`
+   * (default `flushed`), whoever has committed it. Rejects with RL_TIMEOUT after `timeoutMs` and
+   * with RL_FAILED, both with fate `unknown`.
    */
   async waitFor(
     receipt: Receipt | number,
@@ -199,8 +200,8 @@ export class Environment {
   }
 
   /**
-   * Makes durable whatever any process has committed before this call, and resolves with the durable
-   * position. Rejects with RL_FAILED, fate `unknown`.
+   * Makes durable whatever any process has committed before this call, and resolves with the
+   * durable position. Rejects with RL_FAILED, fate `unknown`.
    */
   flush(): Promise<number> {
     return this.#context.pipeline.flush()
@@ -216,8 +217,8 @@ export class Environment {
   }
 
   /**
-   * Makes the state at `lsn`, the `end` of a receipt, the newest one, for all processes: the commits
-   * behind it are gone. Open snapshots keep what they see; open transactions conflict.
+   * Makes the state at `lsn`, the `end` of a receipt, the newest one, for all processes: the
+   * commits behind it are gone. Open snapshots keep what they see; open transactions conflict.
    *
    * Rejects with RL_TRIMMED (the base tree has gone past it) or RL_INVALID_ARGUMENT (no commit ends
    * there), both with fate `none`.
@@ -231,8 +232,8 @@ export class Environment {
   /**
    * Fills an empty database with rows in strictly ascending order of their keys (as their encoding
    * orders them), faster than commits can; all or nothing, and durable when it resolves with their
-   * number. Rejects with fate `none` with RL_EXISTS (it has rows), RL_INVALID_ARGUMENT (not in order),
-   * RL_CONFLICT (rolled back meanwhile) or RL_NO_SPACE.
+   * number. Rejects with fate `none` with RL_EXISTS (it has rows), RL_INVALID_ARGUMENT (not in
+   * order), RL_CONFLICT (rolled back meanwhile) or RL_NO_SPACE.
    */
   async bulkLoad<K, V>(database: Database<K, V>, rows: BulkRows<K, V>): Promise<number> {
     const table = tableWithin(database, this.#context)
@@ -248,8 +249,9 @@ export class Environment {
   }
 
   /**
-   * Writes a consistent copy of the whole state into a directory that is new or empty, while commits
-   * go on; `Environment.open` takes it. Resolves with the position of the state that it has.
+   * Writes a consistent copy of the whole state into a directory that is new or empty, while
+   * commits go on; `Environment.open` takes it. Resolves with the position of the state that it
+   * has.
    */
   async backup(directory: string): Promise<number> {
     const path = checkPath(directory, 'directory')
@@ -272,9 +274,9 @@ export class Environment {
   }
 
   /**
-   * Walks over the transactions of the log from `from` (default: the log's start) to the end that is
-   * visible when the walk gets there, and decodes what they have done. The iterator rejects as that
-   * of `Log.read`, and then is done.
+   * Walks over the transactions of the log from `from` (default: the log's start) to the end that
+   * is visible when the walk gets there, and decodes what they have done. The iterator rejects as
+   * that of `Log.read`, and then is done.
    */
   readLog(options?: ReadOptions): AsyncIterableIterator<LoggedTransaction, void> {
     const { pipeline, native, catalogue } = this.#context
@@ -292,11 +294,11 @@ export class Environment {
 
   /**
    * Flushes everything and lets go of the directory. Commits made before are durable and resolved
-   * when this resolves; calls under way end first; open snapshots, walks and transactions are ended.
-   * Closing again gives the same promise.
+   * when this resolves; calls under way end first; open snapshots, walks and transactions are
+   * ended. Closing again gives the same promise.
    *
-   * Rejects with RL_FAILED, RL_IO or RL_NO_SPACE; the environment is closed all the same, and pending
-   * commits are rejected with that code and fate `unknown`.
+   * Rejects with RL_FAILED, RL_IO or RL_NO_SPACE; the environment is closed all the same, and
+   * pending commits are rejected with that code and fate `unknown`.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())

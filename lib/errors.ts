@@ -23,7 +23,6 @@ export type ErrorCode =
   | 'RL_TRANSACTION_ENDED'
   | 'RL_DROPPED'
   | 'RL_ROLLED_BACK'
-  | 'RL_ROLLED_BACK'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -60,7 +59,6 @@ const retries: Record<ErrorCode, Retry> = {
   RL_CONFLICT: 'same',
   RL_TRANSACTION_ENDED: 'no',
   RL_DROPPED: 'no',
-  RL_ROLLED_BACK: 'no',
   RL_ROLLED_BACK: 'no',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',

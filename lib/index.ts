@@ -1,4 +1,3 @@
-export type { EnvironmentStat, Verified } from './binding.js'
 export type { BulkRows } from './bulk-load.js'
 export type { DatabaseInfo, DatabaseOptions } from './catalogue.js'
 export { Database, type Expected, type Receipt } from './database.js'
@@ -6,7 +5,7 @@ export { dump, load } from './dump.js'
 export type { Loaded, LoadOptions, DumpOptions, DumpSource } from './dump.js'
 export type { DumpFormat } from './dump-format.js'
 export type { KeyEncoding, KeyTypes, ValueEncoding, ValueTypes } from './encodings.js'
-export { Environment } from './environment.js'
+export { Environment, type EnvironmentStat, type Verified } from './environment.js'
 export type {
   CountOptions,
   Durability,
@@ -30,6 +29,7 @@ export type {
   WaitOptions,
 } from './options.js'
 export { Range, type Row } from './range.js'
+export { restore, type Restored, type RestoreOptions } from './restore.js'
 export { Snapshot } from './snapshot.js'
 export type { Entry } from './store-reads.js'
 export { Transaction } from './transaction.js'

@@ -49,10 +49,12 @@ export const readOperations = async function* (
   entries: LogIterator,
   catalogue: Catalogue,
 ): AsyncGenerator<LoggedTransaction, void> {
-  for await (const { payload, operations: _, ...rest } of entries) {
+  for await (const entry of entries) {
+    const { payload, lsn, end, term, type, commitTimeUs } = entry
     const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.length)
-    const decoded = rest.type === 'transaction' || rest.type === 'catalogue'
+    const decoded = type === 'transaction' || type === 'catalogue'
     const found = decoded ? Array.from(eachOperation(bytes, 0, bytes.length)) : []
-    yield { ...rest, operations: found.map((one) => decode(catalogue, bytes, one)) }
+    const operations = found.map((one) => decode(catalogue, bytes, one))
+    yield { lsn, end, term, type, commitTimeUs, operations }
   }
 }

@@ -69,6 +69,17 @@ export class PendingRing {
     if (this.#head === this.#tail) this.#head = this.#placed = this.#tail = 0
   }
 
+  /** Rejects what ends where `isGone` says so. */
+  rejectWhere(isGone: (end: number) => boolean, error: RingleaderError): void {
+    for (let at = this.#head; at < this.#placed; at += 1) {
+      const slot = at & (this.#capacity - 1)
+      if (this.#rejects[slot] === undefined || !isGone(this.#ends[slot] ?? 0)) continue
+      this.#rejects[slot](error)
+      this.#forget(slot)
+      this.#ends[slot] = 0 // settled with whatever stands before it
+    }
+  }
+
   /** Rejects everything that has a position. */
   reject(error: RingleaderError): void {
     while (this.#head < this.#placed) {

@@ -2,8 +2,8 @@
 //
 // Rows come in batches, the first one small, the others larger; what is taken from a batch is
 // decoded when it is taken. A walk that stands alone reads from one view from its first row to its
-// last. A walk that ends with its first batch needs no view after that; another one holds it until it
-// is at its end, or is told to return, or is collected.
+// last. A walk that ends with its first batch needs no view after that; another one holds it until
+// it is at its end, or is told to return, or is collected.
 import type { Table } from './catalogue.js'
 import type { CheckedRangeOptions } from './environment-options.js'
 import { rowKeyBehind, rowKeyRange, type RowKeyRange } from './key-range.js'
@@ -159,7 +159,7 @@ export class RangeIterator<T> implements IterableIterator<T, undefined>, ValuesH
       this.return()
       throw error
     }
-    if (this.#more && this.#slot >= 0) this.#guard ??= reads.guard(this.#slot)
+    if (this.#more && this.#slot >= 0) this.#guard = this.#guard ?? reads.guard(this.#slot)
     if (!this.#more) this.#release()
   }
 

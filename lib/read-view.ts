@@ -64,8 +64,7 @@ export abstract class ReadView {
 
   #range<T>(database: unknown, options: unknown, pick: Pick): Range<T> {
     const table = tableWithin(database, this.#context)
-    // Throws where it has ended.
-    void this.#view.slot
+    this.#view.checkOpen()
     return new Range<T>(this.#source, table, checkRangeOptions(options), pick)
   }
 }

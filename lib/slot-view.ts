@@ -20,11 +20,15 @@ export class SlotView implements ReadSource {
     this.#state = context.catalogue.state
   }
 
-  /** Throws where it has ended, or the environment is closed. */
   get slot(): number {
+    this.checkOpen()
+    return this.#slot
+  }
+
+  /** Throws where it has ended, or the environment is closed. */
+  checkOpen(): void {
     this.#context.pipeline.checkOpen()
     if (this.#ended) throw this.#ended
-    return this.#slot
   }
 
   get ended(): boolean {
@@ -43,7 +47,7 @@ export class SlotView implements ReadSource {
 
   /** The slot is to be released when this object is collected. */
   releaseWhenCollected(): void {
-    this.#guard ??= this.#context.reads.guard(this.#slot)
+    if (this.#guard === undefined) this.#guard = this.#context.reads.guard(this.#slot)
   }
 
   idOf(table: Table): number {

@@ -16,8 +16,8 @@ let abortOf: (transaction: Transaction, error: RingleaderError) => void
 let makeTransaction: (context: EnvironmentContext, isolation: number, ticket: number) => Transaction
 
 /**
- * Reads of one moment, and writes that all happen or do not. Made by `Environment.transaction`, once
- * for every attempt, and ended when its function has.
+ * Reads of one moment, and writes that all happen or do not. Made by `Environment.transaction`,
+ * once for every attempt, and ended when its function has.
  *
  * Reads see the transaction's own writes. What a walk finds of rows that are written while it is
  * under way is not defined. Any method throws RL_TRANSACTION_ENDED after the end, and
@@ -182,8 +182,12 @@ export class TransactionRunner<T> {
     return this.#context.native.reserve(Math.max(this.#deadline - performance.now(), 0))
   }
 
-  async #attempt(ticket: number): Promise<T> {
+  #checkTime(): void {
     if (this.#timedOut) throw timeoutError(false)
+  }
+
+  async #attempt(ticket: number): Promise<T> {
+    this.#checkTime()
     this.#context.pipeline.checkOpen()
     const transaction = makeTransaction(this.#context, this.#options.isolation, ticket)
     this.#current = transaction
@@ -191,7 +195,7 @@ export class TransactionRunner<T> {
     try {
       const working = this.#work(transaction)
       result = isPromiseLike(working) ? await working : working
-      if (this.#timedOut) throw timeoutError(false)
+      this.#checkTime()
     } catch (error) {
       abortOf(transaction, endedError())
       throw error

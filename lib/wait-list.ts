@@ -45,6 +45,15 @@ export class WaitList {
     }
   }
 
+  rejectWhere(isGone: (end: number) => boolean, error: RingleaderError): void {
+    const gone = this.#waiters.findIndex((waiter) => isGone(waiter.end))
+    if (gone < 0) return
+    for (const waiter of this.#waiters.splice(gone)) {
+      clearTimeout(waiter.timer)
+      waiter.reject(error)
+    }
+  }
+
   reject(error: RingleaderError): void {
     for (const waiter of this.#waiters.splice(0)) {
       clearTimeout(waiter.timer)

@@ -2,6 +2,8 @@
 //
 //   openLog(directory, options) => Promise<LogHandle>
 //   openStore(directory, options) => Promise<StoreHandle>
+//   restore(backup, archive, target, lsn | undefined, timeUs | undefined)
+//     => Promise<{ lsn, commitTimeUs }>; no archive is ''
 //   setErrorFactory((code, fate, errno, message) => error)   once, before anything else
 //
 // Called once per environment, that is, by the main thread and by every worker thread that loads
@@ -18,6 +20,7 @@
 #include "binding/shared_store.h"
 #include "binding/store_handle.h"
 #include "env/env.h"
+#include "store/restore.h"
 
 namespace ringleader::binding {
 namespace {
@@ -60,6 +63,28 @@ Napi::Value OpenStore(const Napi::CallbackInfo& info) {
       });
 }
 
+Napi::Value Restore(const Napi::CallbackInfo& info) {
+  const std::string backup = info[0].As<Napi::String>().Utf8Value();
+  const std::string archive = info[1].As<Napi::String>().Utf8Value();
+  const std::string target = info[2].As<Napi::String>().Utf8Value();
+  RestoreLimit limit;
+  if (!info[3].IsUndefined()) limit.lsn = ToLsn(info[3]);
+  if (!info[4].IsUndefined()) {
+    limit.time_us = static_cast<uint64_t>(info[4].As<Napi::Number>().Int64Value());
+  }
+  return StartJob<Restored>(
+      info.Env(),
+      [backup, archive, target, limit] {
+        return RestoreTo(PosixEnv(), backup, archive, target, limit);
+      },
+      [](Napi::Env env, Restored& restored) -> Napi::Value {
+        Napi::Object made = Napi::Object::New(env);
+        made.Set("lsn", ToJs(env, restored.lsn));
+        made.Set("commitTimeUs", static_cast<double>(restored.time_us));
+        return made;
+      });
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   auto* data = new AddonData;
   env.SetInstanceData<AddonData>(data);
@@ -70,6 +95,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory, "setErrorFactory"));
   exports.Set("openLog", Napi::Function::New(env, OpenLog, "openLog"));
   exports.Set("openStore", Napi::Function::New(env, OpenStore, "openStore"));
+  exports.Set("restore", Napi::Function::New(env, Restore, "restore"));
   return exports;
 }
 

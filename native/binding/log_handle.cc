@@ -18,7 +18,6 @@ constexpr size_t kBatchBytes = size_t{256} << 10;
 constexpr size_t kBatchEntries = 4096;
 constexpr size_t kWordsPerEntry = 3;
 constexpr size_t kNumbersPerResult = 3;
-constexpr size_t kPositions = 4;
 constexpr double kFailedResult = -1;
 
 // `word` as described at the head of log_handle.h.
@@ -108,6 +107,7 @@ Napi::Function LogHandle::Define(Napi::Env env) {
        InstanceMethod("collect", &LogHandle::Collect),
        InstanceMethod("takeFailure", &LogHandle::TakeFailure),
        InstanceMethod("request", &LogHandle::Request),
+       InstanceMethod("rolledBack", &LogHandle::RolledBackCall),
        InstanceMethod("setBusy", &LogHandle::SetBusyCall), InstanceMethod("read", &LogHandle::Read),
        InstanceMethod("verify", &LogHandle::Verify), InstanceMethod("stat", &LogHandle::Stat),
        InstanceMethod("consumers", &LogHandle::Consumers),
@@ -137,7 +137,6 @@ void LogHandle::Open(Napi::Env env, std::unique_ptr<Log> log) {
   });
   started.Start();
   ShareMemory(env);
-  UpdatePositions();
   const ControlState& identity = this->log().identity();
   Value().Set("environmentId", ToJs(env, identity.environment_id));
   Value().Set("groupId", ToJs(env, identity.group_id));
@@ -155,17 +154,9 @@ void LogHandle::ShareMemory(Napi::Env env) {
   payload_ = static_cast<uint8_t*>(share("payload", kBatchBytes));
   words_ = static_cast<uint32_t*>(share("entries", kBatchEntries * kWordsPerEntry * 4));
   results_ = static_cast<double*>(share("results", kBatchEntries * kNumbersPerResult * 8));
-  positions_ = static_cast<double*>(share("positions", kPositions * 8));
+  memory.Set("positions", MakePositions(env));
   memory_ = Napi::Persistent(memory);
   Value().Set("memory", memory);
-}
-
-void LogHandle::UpdatePositions() {
-  const Log& log = this->log();
-  positions_[3] = log.Failure().sys_errno();
-  positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
-  positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
-  positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
 }
 
 void LogHandle::PutResult(size_t i, const Appended& appended, Level level) {
@@ -177,6 +168,7 @@ void LogHandle::PutResult(size_t i, const Appended& appended, Level level) {
 
 // Appends submissions_ as far as there is room, queues the rest, returns how many were appended.
 size_t LogHandle::SubmitAll() {
+  NoteHistory();
   Log& log = this->log();
   size_t placed = 0;
   if (queue().outstanding() == 0) {
@@ -261,6 +253,9 @@ Napi::Value LogHandle::Request(const Napi::CallbackInfo& info) {
   UpdatePositions();
   return info.Env().Undefined();
 }
+
+// rolledBack(end, roll-backs); see Owner.
+Napi::Value LogHandle::RolledBackCall(const Napi::CallbackInfo& info) { return RolledBack(info); }
 
 // setBusy(busy): whether somebody waits for progress.
 Napi::Value LogHandle::SetBusyCall(const Napi::CallbackInfo& info) {

@@ -8,8 +8,7 @@
 //   entries    Uint32Array   three words per append: length, term, type | level << 8 |
 //                            operations << 16
 //   results    Float64Array  three numbers per append: lsn, end, level; lsn is -1 where it failed
-//   positions  Float64Array  visible, written, durable, errno of the failure that ended the log
-// `positions` is brought up to date before every call of onProgress and by everything that submits.
+//   positions  Float64Array  how far the log has got; see Owner
 //
 // Threads: the environment's JavaScript thread.
 #pragma once
@@ -55,6 +54,7 @@ class LogHandle : public Napi::ObjectWrap<LogHandle>, public Owner {
   Napi::Value Collect(const Napi::CallbackInfo& info);
   Napi::Value TakeFailure(const Napi::CallbackInfo& info);
   Napi::Value Request(const Napi::CallbackInfo& info);
+  Napi::Value RolledBackCall(const Napi::CallbackInfo& info);
   Napi::Value SetBusyCall(const Napi::CallbackInfo& info);
   Napi::Value Read(const Napi::CallbackInfo& info);
   Napi::Value Verify(const Napi::CallbackInfo& info);
@@ -73,13 +73,11 @@ class LogHandle : public Napi::ObjectWrap<LogHandle>, public Owner {
   SubmissionQueue<Submission>& queue();
   size_t SubmitAll();
   void PutResult(size_t i, const Appended& appended, Level level);
-  void UpdatePositions();
 
   Napi::ObjectReference memory_;  // keeps the four blocks
   uint8_t* payload_ = nullptr;
   uint32_t* words_ = nullptr;
   double* results_ = nullptr;
-  double* positions_ = nullptr;
 
   std::vector<Submission> submissions_;  // of the batch at hand
   std::vector<Entry> entries_;

@@ -6,6 +6,11 @@
 #include "base/check.h"
 
 namespace ringleader::binding {
+namespace {
+
+constexpr size_t kPositions = 6;
+
+}  // namespace
 
 // Closes what nobody closed before its object was collected.
 class Owner::BackgroundClose : public Napi::AsyncWorker {
@@ -48,6 +53,32 @@ void Owner::Abandon() {
 
 Status Owner::ClosedStatus() const {
   return Status(Code::kClosed, std::string("the ") + what_ + " is closed");
+}
+
+Napi::ArrayBuffer Owner::MakePositions(Napi::Env env) {
+  Napi::ArrayBuffer positions = Napi::ArrayBuffer::New(env, kPositions * sizeof(double));
+  positions_ = static_cast<double*>(positions.Data());
+  NoteHistory();
+  UpdatePositions();
+  return positions;
+}
+
+void Owner::NoteHistory() { positions_[5] = static_cast<double>(log().History()); }
+
+// The roll-backs last: a position of a later history shows its roll-back too.
+void Owner::UpdatePositions() {
+  const Log& log = this->log();
+  positions_[3] = log.Failure().sys_errno();
+  positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
+  positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
+  positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
+  positions_[4] = static_cast<double>(log.History());
+}
+
+Napi::Value Owner::RolledBack(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  const auto history = static_cast<uint64_t>(info[1].As<Napi::Number>().Int64Value());
+  return Napi::Boolean::New(info.Env(), log().RolledBack(ToLsn(info[0]), history));
 }
 
 void Owner::CallProperty(const char* name) {

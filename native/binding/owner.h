@@ -87,6 +87,17 @@ class Owner {
   // What depends on the parts beside the dependents, and must go before them.
   virtual void DropOwn() {}
 
+  // Makes the memory of the positions, a Float64Array:
+  //   visible, written, durable; errno of the failure that ended the log; roll-backs (of the log)
+  //   until now; roll-backs before the latest submission
+  // It is brought up to date before every call of `progress` and by everything that submits.
+  Napi::ArrayBuffer MakePositions(Napi::Env env);
+  void UpdatePositions();
+  // What is submitted from now on belongs to the history of now.
+  void NoteHistory();
+  // rolledBack(end, roll-backs): whether a later roll-back has taken this position back.
+  Napi::Value RolledBack(const Napi::CallbackInfo& info);
+
   // Calls a function that JavaScript has set as a property of the object.
   void CallProperty(const char* name);
 
@@ -104,6 +115,7 @@ class Owner {
   napi_env env_ = nullptr;
   std::unique_ptr<OwnedParts> parts_;
   State state_ = State::kClosed;
+  double* positions_ = nullptr;
   bool busy_ = false;
   size_t running_ = 0;  // jobs
   std::set<Dependent*> dependents_;

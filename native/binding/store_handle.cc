@@ -14,7 +14,6 @@
 namespace ringleader::binding {
 namespace {
 
-constexpr size_t kPositions = 4;
 constexpr double kNsPerMs = 1e6;
 
 Napi::Value Number(Napi::Env env, double value) { return Napi::Number::New(env, value); }
@@ -89,6 +88,7 @@ Napi::Function StoreHandle::Define(Napi::Env env) {
                       InstanceMethod("takeFailure", &StoreHandle::TakeFailure),
                       InstanceMethod("takeBefore", &StoreHandle::TakeBefore),
                       InstanceMethod("request", &StoreHandle::Request),
+                      InstanceMethod("rolledBack", &StoreHandle::RolledBackCall),
                       InstanceMethod("setBusy", &StoreHandle::SetBusyCall),
                       InstanceMethod("readLog", &StoreHandle::ReadLog),
                       InstanceMethod("databases", &StoreHandle::Databases),
@@ -131,9 +131,7 @@ void StoreHandle::Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
   started.Start(*reader_);
   Napi::Object calls = Napi::Object::New(env);
   Napi::Object memory = Napi::Object::New(env);
-  Napi::ArrayBuffer positions = Napi::ArrayBuffer::New(env, kPositions * sizeof(double));
-  positions_ = static_cast<double*>(positions.Data());
-  memory.Set("positions", positions);
+  memory.Set("positions", MakePositions(env));
   reader_->Define(env, calls, memory);
   started.writer->Define(env, memory);
   memory_ = Napi::Persistent(memory);
@@ -142,7 +140,6 @@ void StoreHandle::Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
   const ControlState& identity = log().identity();
   Value().Set("environmentId", ToJs(env, identity.environment_id));
   Value().Set("groupId", ToJs(env, identity.group_id));
-  UpdatePositions();
 }
 
 Store& StoreHandle::store() { return static_cast<Parts*>(parts())->store(); }
@@ -151,20 +148,13 @@ StoreWriter& StoreHandle::writer() { return *static_cast<Parts*>(parts())->write
 // Views and transactions must be gone before the store is.
 void StoreHandle::DropOwn() { reader_->Drop(); }
 
-void StoreHandle::UpdatePositions() {
-  const Log& log = this->log();
-  positions_[3] = log.Failure().sys_errno();
-  positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
-  positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
-  positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
-}
-
 // --- commits
 // --------------------------------------------------------------------------------------
 
 // submit(count): the batch in the shared memory; see StoreWriter.
 Napi::Value StoreHandle::Submit(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
+  NoteHistory();
   const int32_t done = writer().Submit(info[0].As<Napi::Number>().Uint32Value());
   UpdatePositions();
   return Number(info.Env(), done);
@@ -174,6 +164,7 @@ Napi::Value StoreHandle::Submit(const Napi::CallbackInfo& info) {
 Napi::Value StoreHandle::SubmitOne(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
   const auto bytes = info[0].As<Napi::Uint8Array>();
+  NoteHistory();
   const int32_t done = writer().SubmitOne({bytes.Data(), bytes.ByteLength()},
                                           info[1].As<Napi::Number>().Uint32Value(),
                                           info[2].As<Napi::Number>().Uint32Value());
@@ -205,6 +196,9 @@ Napi::Value StoreHandle::Request(const Napi::CallbackInfo& info) {
   UpdatePositions();
   return info.Env().Undefined();
 }
+
+// rolledBack(end, roll-backs); see Owner.
+Napi::Value StoreHandle::RolledBackCall(const Napi::CallbackInfo& info) { return RolledBack(info); }
 
 // setBusy(busy): whether somebody waits for progress.
 Napi::Value StoreHandle::SetBusyCall(const Napi::CallbackInfo& info) {

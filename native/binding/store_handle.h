@@ -2,9 +2,6 @@
 // side. Reads and the writes of open transactions: store_reader.h; commits: store_writer.h; here is
 // the rest, most of it jobs.
 //
-//   positions  Float64Array  visible, written, durable, errno of the failure that ended the log
-// is brought up to date before every call of onProgress and by everything that submits.
-//
 // Handles of one process share one Store (shared_store.h).
 // Threads: the environment's JavaScript thread.
 #pragma once
@@ -43,6 +40,7 @@ class StoreHandle : public Napi::ObjectWrap<StoreHandle>, public Owner {
   Napi::Value TakeFailure(const Napi::CallbackInfo& info);
   Napi::Value TakeBefore(const Napi::CallbackInfo& info);
   Napi::Value Request(const Napi::CallbackInfo& info);
+  Napi::Value RolledBackCall(const Napi::CallbackInfo& info);
   Napi::Value SetBusyCall(const Napi::CallbackInfo& info);
   Napi::Value ReadLog(const Napi::CallbackInfo& info);
   Napi::Value Databases(const Napi::CallbackInfo& info);
@@ -69,11 +67,9 @@ class StoreHandle : public Napi::ObjectWrap<StoreHandle>, public Owner {
   void Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use);
   StoreWriter& writer();
   Napi::Value StartCount(Napi::Env env, std::function<Result<uint64_t>()> work);
-  void UpdatePositions();
 
   Napi::ObjectReference memory_;  // keeps what is shared
   std::shared_ptr<StoreReader> reader_;
-  double* positions_ = nullptr;
 };
 
 }  // namespace ringleader::binding

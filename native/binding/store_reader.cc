@@ -184,8 +184,8 @@ void StoreReader::GiveBack(std::unique_ptr<View> view) {
   if (idle_views_.size() < kIdleViews) idle_views_.push_back(std::move(view));
 }
 
-// A view sees the databases of a state when it reaches the end that goes with it, and no others when
-// the state is still the same afterwards.
+// A view sees the databases of a state when it reaches the end that goes with it, and no others
+// when the state is still the same afterwards.
 Result<std::vector<Database>> StoreReader::RefreshDatabases() {
   for (;;) {
     const uint64_t state = store_->CatalogueState();

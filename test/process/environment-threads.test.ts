@@ -34,16 +34,11 @@ test('threads that move money lose none', async (t) => {
   const threads = [false, true, false].map((leaveOpen) =>
     startThread(t, { directory, accounts, transfers: 300, leaveOpen }),
   )
-  let running = true
-  const watching = (async () => {
-    while (running) {
-      t.is(total(), accounts * balance)
-      await new Promise((resolve) => setTimeout(resolve, 5))
-    }
-  })()
+  const watching = setInterval(() => {
+    t.is(total(), accounts * balance)
+  }, 5)
   for (const { ended } of threads) t.deepEqual(await ended, [0])
-  running = false
-  await watching
+  clearInterval(watching)
   t.is(total(), accounts * balance)
   t.is(env.database('done', { value: 'number' }).get('transfers'), 900)
 })

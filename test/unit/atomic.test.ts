@@ -114,7 +114,9 @@ test('many handles of one environment add to the same number', async (t) => {
   )
   const tables = [env, ...others].map((one) => one.database('n', { value: 'number' }))
   await Promise.all(
-    Array.from({ length: 400 }, (_, i) => tables[i % 4]?.add('a', 1, { durability: 'memory' })),
+    Array.from({ length: 100 }, () =>
+      tables.map((table) => table.add('a', 1, { durability: 'memory' })),
+    ).flat(),
   )
   t.is(tables[0]?.get('a'), 400)
 })

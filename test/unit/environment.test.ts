@@ -1,4 +1,5 @@
 // Environments as wholes: opening, the catalogue, snapshots, the log, upkeep, the end.
+import { EventEmitter, once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 
@@ -27,7 +28,7 @@ test('an environment is there again after closing', async (t) => {
 test('the encodings of a database are decided when it is made', async (t) => {
   const env = await openEnvironment(t)
   const made = env.database('a', { key: 'binary', value: 'utf8' })
-  t.is(env.database('a', { key: 'binary' }) as unknown, made)
+  t.is(env.database('a', { key: 'binary' }), made)
   t.like(env.database('a').info, { name: 'a', key: 'binary', value: 'utf8' })
   await rejection(t, 'RL_INVALID_ARGUMENT', () => env.database('a', { key: 'utf8' }))
   await rejection(t, 'RL_INVALID_ARGUMENT', () => env.database('a', { value: 'json' }))
@@ -275,13 +276,11 @@ test('close settles what is pending and ends what is open', async (t) => {
   await database.put('a', 1)
   const snapshot = env.snapshot()
   let open: Transaction | undefined
-  let release = () => undefined as void
+  const gate = new EventEmitter()
   const running = env.transaction(async (tx) => {
     open = tx
     tx.put(database, 'never', 1)
-    await new Promise<void>((resolve) => {
-      release = resolve
-    })
+    await once(gate, 'open')
   })
   await setImmediate()
   const puts = Array.from({ length: 500 }, (_, i) => database.put(`${i}`, i))
@@ -322,7 +321,7 @@ test('close settles what is pending and ends what is open', async (t) => {
   for (const call of calls) await rejection(t, 'RL_CLOSED', call)
   t.is((await Promise.all(puts)).length, 500)
   t.false(await added)
-  release()
+  gate.emit('open')
   await rejection(t, 'RL_CLOSED', () => running)
   const again = await openEnvironment(t, {}, env.directory)
   t.is(await again.database('a').count({ exact: true }), 501)

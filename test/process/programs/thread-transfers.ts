@@ -1,6 +1,7 @@
 // A worker thread that moves money between accounts until it has done its share or is terminated.
 // Its data: directory, number of accounts and of transfers, and whether to leave the environment
 // open at the end. Posts a message when it has begun.
+import { setImmediate } from 'node:timers/promises'
 import { parentPort, workerData } from 'node:worker_threads'
 
 import { Environment } from 'ringleader'
@@ -23,7 +24,7 @@ const transfer = async (from: number, to: number) => {
   await env.transaction(
     async (tx) => {
       const amount = Math.min(tx.get(bank, from) ?? 0, 7)
-      await null
+      await setImmediate()
       tx.put(bank, from, (tx.get(bank, from) ?? 0) - amount)
       tx.put(bank, to, (tx.get(bank, to) ?? 0) + amount)
     },
