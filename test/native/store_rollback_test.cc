@@ -89,7 +89,7 @@ TEST(store_rollback, databases_are_looked_up_again) {
 
 // Random commits, folds, roll-backs and reopenings, against a map of every state there was.
 TEST(store_rollback, like_a_map_with_a_history) {
-  for (uint64_t run = 0; run < Scale(6); ++run) {
+  for (uint64_t run = 0; run < Scale(2); ++run) {
     std::mt19937_64 bits(Seed() * 100 + run);
     const auto below = [&](uint64_t limit) { return bits() % limit; };
     const std::string directory = TempDir();
