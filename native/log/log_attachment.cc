@@ -179,7 +179,9 @@ Result<std::unique_ptr<LogAttachment>> LogAttachment::Open(Env& env, const std::
   RL_ASSIGN_OR_RETURN(const FileInfo info, env.files.Info(directory));
   if (!info.is_directory) return Status(Code::kNotADirectory, directory + " is not a directory");
   const std::string lock_path = JoinPath(directory, "lock");
-  const OpenMode mode = options.create ? OpenMode::kCreate : OpenMode::kReadWrite;
+  // A backup is an environment that has no lock file yet.
+  const bool is_there = env.files.Info(JoinPath(directory, "control")).ok();
+  const OpenMode mode = options.create || is_there ? OpenMode::kCreate : OpenMode::kReadWrite;
   RL_ASSIGN_OR_RETURN(self->lock_, env.files.Open(lock_path, mode));
   RL_ASSIGN_OR_RETURN(self->lock_info_, env.files.Info(lock_path));
   RL_RETURN_IF_ERROR(self->lock_->Lock(kOpenByte, true));
