@@ -43,7 +43,7 @@ test('threads that move money lose none', async (t) => {
   t.is(env.database('done', { value: 'number' }).get('transfers'), 900)
 })
 
-test('threads that are terminated at any moment leave the environment as it should be', async (t) => {
+test('threads that are terminated at any moment do the environment no harm', async (t) => {
   const { env, total } = await openBank(t)
   const { directory } = env
   for (let round = 0; round < 25; round += 1) {

@@ -254,6 +254,25 @@ test('rolling back undoes what came later', async (t) => {
   await rejection(t, 'RL_INVALID_ARGUMENT', () => env.rollBack(-1))
 })
 
+test('promises know what a roll-back has taken back', async (t) => {
+  const env = await openEnvironment(t)
+  const other = await openEnvironment(t, {}, env.directory)
+  const [here, there] = [env.database<string, number>('a'), other.database<string, number>('a')]
+  for (let round = 0; round < 10; round += 1) {
+    const { end } = await here.put('kept', round)
+    const pending = Array.from({ length: 20 }, (_, i) => here.put(`${i}`, round))
+    await env.rollBack(end)
+    for (const result of await Promise.allSettled(pending)) {
+      if (result.status === 'fulfilled') continue
+      t.like(result.reason, { code: 'RL_ROLLED_BACK', fate: 'unknown', retry: 'no' })
+    }
+    t.deepEqual([...there.range()], [{ key: 'kept', value: round }])
+    // Who comes later has nothing to do with it.
+    await Promise.all([there.put('x', 1), here.put('y', 1)])
+    await Promise.all([there.remove('x'), here.remove('y')])
+  }
+})
+
 test('the state of an environment has every field', async (t) => {
   const env = await openEnvironment(t)
   const database = env.database<string, number>('a')
