@@ -36,8 +36,9 @@ const checkTime = (time: unknown): number => {
  * RL_TRIMMED (the limit lies before the oldest state that the backup can give), RL_NOT_FOUND (no
  * backup; or the limit lies behind the archive's end or a segment that it lacks),
  * RL_INVALID_ARGUMENT (the archive is of another log; or the backup is an environment that was not
- * closed), RL_UNSUPPORTED (a bulk load lies in between: take a backup made after it), RL_EXISTS (the
- * target is not empty), RL_CORRUPTION, RL_BUSY (somebody has the backup open), RL_NO_SPACE or RL_IO.
+ * closed), RL_UNSUPPORTED (a bulk load lies in between: take a backup made after it), RL_EXISTS
+ * (the target is not empty), RL_CORRUPTION, RL_BUSY (somebody has the backup open), RL_NO_SPACE or
+ * RL_IO.
  */
 export const restore = async (
   backupDirectory: string,
