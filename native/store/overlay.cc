@@ -13,12 +13,18 @@ std::string AreaName(uint64_t sequence) {
   return std::string(kAreaPrefix) + std::to_string(sequence);
 }
 
+bool IsAreaName(std::string_view name) {
+  if (!name.starts_with(kAreaPrefix)) return false;
+  const std::string_view number = name.substr(kAreaPrefix.size());
+  return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
+}
+
 // Generations that were files when the machine went down: no region tells of them any more.
 void RemoveFiles(Env& env, const std::string& directory) {
   const auto names = env.files.List(directory);
   if (!names.ok()) return;
   for (const std::string& name : names.value()) {
-    if (!name.starts_with(kAreaPrefix)) continue;
+    if (!IsAreaName(name)) continue;
     const Status ignored = env.files.Remove(JoinPath(directory, name));
     (void)ignored;  // a leftover costs space, nothing else
   }

@@ -135,8 +135,11 @@ TEST(store_space, files_of_generations_of_another_boot_are_removed) {
   const std::string left = directory + "/gen.77";
   CHECK_VALUE(const auto file, PosixEnv().files.Open(left, OpenMode::kCreate));
   CHECK_OK(file->Allocate(0, kMiB));
+  const std::string other = directory + "/gen.txt";
+  CHECK_OK(PosixEnv().files.Open(other, OpenMode::kCreate).status());
   const auto store = OpenStore(directory);
   CHECK(!std::filesystem::exists(left));
+  CHECK(std::filesystem::exists(other));
 }
 
 // Neither place has room for another generation: commits fail without effect instead of dying by
