@@ -48,7 +48,7 @@ const sizesOf = ({ certain, pending }) => {
   })
 }
 
-// How many of the sizes have been reached for certain: those up to a durable write that grew the file.
+// How many of the sizes have been reached for certain: up to a durable write that grew the file.
 const certainSizes = ({ certain, pending }) =>
   1 +
   pending.findLastIndex(

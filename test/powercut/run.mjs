@@ -1,14 +1,15 @@
 // Power cuts under the real system calls: a program works on a log, or on a store (log, overlay and
-// base tree), while io-recorder.c records what it does to its files; states that a power cut could have left are built from the record, and a
-// checker recovers each of them. What the log itself does about crashes is tested on the simulated
-// disk; this proves that the POSIX environment makes the calls that the simulation counts on.
+// base tree), while io-recorder.c records what it does to its files; states that a power cut could
+// have left are built from the record, and a checker recovers each of them. What the log itself
+// does about crashes is tested on the simulated disk; this proves that the POSIX environment makes
+// the calls that the simulation counts on.
 //
 //   node test/powercut/run.mjs [--states N] [--seed N] [--drop sync|dirsync]
 //                              [--store] [--writer FILE] [--mutant NAME]
 //
 //   --store    cuts the power under a store, not under a log
-//   --states   crash states of the healthy writer, 200; after each 1000 (of a store: 250) the writer
-//              runs again, with the next seed. Runs with a planted bug stop at their first failure
+//   --states   crash states of the healthy writer, 200; after each 1000 (of a store: 250) it runs
+//              again, with the next seed. Runs with a planted bug stop at their first failure
 //   --drop     only that run, with a kind of flush that does nothing: it must be noticed
 //   --writer   the built program that is recorded, its checker beside it; default: builds both
 //   --mutant   a bug planted in the writer (of a RINGLEADER_MUTANTS build): it must be noticed
