@@ -136,7 +136,7 @@ const writeTables = async function* (
       yield* writeDump(header, rows)
     }
   } finally {
-    view.end(new RingleaderError('RL_TRANSACTION_ENDED', 'the dump has ended'))
+    view.end(() => new RingleaderError('RL_TRANSACTION_ENDED', 'the dump has ended'))
     view.release()
   }
 }

@@ -10,7 +10,7 @@ export class SlotView implements ReadSource {
   readonly #state: number
   readonly lsn: number
   #ids: Map<Table, number> | undefined // where the catalogue has changed since
-  #ended: RingleaderError | undefined
+  #ended: (() => RingleaderError) | undefined
   #guard: unknown // releases the slot when nobody knows this object any more
 
   constructor(context: EnvironmentContext, { slot, lsn }: { slot: number; lsn: number }) {
@@ -28,15 +28,18 @@ export class SlotView implements ReadSource {
   /** Throws where it has ended, or the environment is closed. */
   checkOpen(): void {
     this.#context.pipeline.checkOpen()
-    if (this.#ended) throw this.#ended
+    if (this.#ended) throw this.#ended()
   }
 
   get ended(): boolean {
     return this.#ended !== undefined
   }
 
-  /** Every use throws this from now on. What becomes of the slot is the caller's. */
-  end(error: RingleaderError): void {
+  /**
+   * Every use throws what `error` makes from now on; an error costs more than a transaction, so none
+   * is made before. What becomes of the slot is the caller's.
+   */
+  end(error: () => RingleaderError): void {
     this.#ended ??= error
   }
 

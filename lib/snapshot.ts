@@ -25,7 +25,7 @@ export class Snapshot extends ReadView {
   /** Lets go of what it holds. Closing again does nothing. */
   close(): void {
     if (this.#view.ended) return
-    this.#view.end(new RingleaderError('RL_TRANSACTION_ENDED', 'the snapshot is closed'))
+    this.#view.end(() => new RingleaderError('RL_TRANSACTION_ENDED', 'the snapshot is closed'))
     this.#view.release()
   }
 

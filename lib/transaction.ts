@@ -85,7 +85,7 @@ export class Transaction extends ReadView {
   async #commit(level: number): Promise<Receipt> {
     const { slot, lsn } = this.#view
     const { pipeline } = this.#context
-    this.#view.end(endedError())
+    this.#view.end(endedError)
     try {
       let receipt = { lsn, end: lsn }
       if (this.#writes === 0) this.#view.release()
@@ -102,7 +102,7 @@ export class Transaction extends ReadView {
 
   #abort(error: RingleaderError): void {
     if (this.#view.ended) return
-    this.#view.end(endedError())
+    this.#view.end(endedError)
     this.#view.release()
     this.#failure = error
     this.#settleCommitted()
