@@ -188,10 +188,9 @@ Napi::Value ToJs(Napi::Env env, const std::vector<Database>& databases) {
     const Database& database = databases[i];
     Napi::Object object =
         Builder(env).String("name", database.name).Count("id", database.id).object();
-    Napi::ArrayBuffer metadata = Napi::ArrayBuffer::New(env, database.metadata.size());
-    std::copy(database.metadata.begin(), database.metadata.end(),
-              static_cast<uint8_t*>(metadata.Data()));
-    object.Set("metadata", metadata);
+    void* metadata = ShareMemory(env, object, "metadata", database.metadata.size());
+    if (metadata == nullptr && !database.metadata.empty()) return env.Undefined();
+    std::copy(database.metadata.begin(), database.metadata.end(), static_cast<uint8_t*>(metadata));
     list[i] = object;
   }
   return list;

@@ -29,6 +29,17 @@ Napi::Value MakeError(Napi::Env env, const Status& status);
 // Throws it into the calling JavaScript; returns undefined for `return Throw(...)`.
 Napi::Value Throw(Napi::Env env, const Status& status);
 
+// Memory that both sides see, as a property of `memory`, which keeps it. Null when the environment
+// is going away: an ArrayBuffer is among what cannot be made then, and Napi::ArrayBuffer would end
+// the process when it is asked for the data of none.
+inline void* ShareMemory(Napi::Env env, Napi::Object memory, const char* name, size_t size) {
+  void* data = nullptr;
+  napi_value buffer = nullptr;
+  if (napi_create_arraybuffer(env, size, &data, &buffer) != napi_ok) return nullptr;
+  if (napi_set_named_property(env, memory, name, buffer) != napi_ok) return nullptr;
+  return data;
+}
+
 // Every LSN is at most 2^53 - 1 and exact as a number.
 inline Napi::Number ToJs(Napi::Env env, Lsn lsn) {
   return Napi::Number::New(env, static_cast<double>(lsn.value));

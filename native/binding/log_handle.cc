@@ -147,14 +147,12 @@ SubmissionQueue<Submission>& LogHandle::queue() { return *static_cast<Parts*>(pa
 void LogHandle::ShareMemory(Napi::Env env) {
   Napi::Object memory = Napi::Object::New(env);
   const auto share = [&](const char* name, size_t size) {
-    Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
-    memory.Set(name, buffer);
-    return buffer.Data();
+    return binding::ShareMemory(env, memory, name, size);
   };
   payload_ = static_cast<uint8_t*>(share("payload", kBatchBytes));
   words_ = static_cast<uint32_t*>(share("entries", kBatchEntries * kWordsPerEntry * 4));
   results_ = static_cast<double*>(share("results", kBatchEntries * kNumbersPerResult * 8));
-  memory.Set("positions", MakePositions(env));
+  SharePositions(env, memory);
   memory_ = Napi::Persistent(memory);
   Value().Set("memory", memory);
 }

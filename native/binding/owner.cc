@@ -55,18 +55,19 @@ Status Owner::ClosedStatus() const {
   return Status(Code::kClosed, std::string("the ") + what_ + " is closed");
 }
 
-Napi::ArrayBuffer Owner::MakePositions(Napi::Env env) {
-  Napi::ArrayBuffer positions = Napi::ArrayBuffer::New(env, kPositions * sizeof(double));
-  positions_ = static_cast<double*>(positions.Data());
+void Owner::SharePositions(Napi::Env env, Napi::Object memory) {
+  const size_t size = kPositions * sizeof(double);
+  positions_ = static_cast<double*>(ShareMemory(env, memory, "positions", size));
+  if (positions_ == nullptr) return;
   NoteHistory();
   UpdatePositions();
-  return positions;
 }
 
 void Owner::NoteHistory() { positions_[5] = static_cast<double>(log().History()); }
 
 // The roll-backs last: a position of a later history shows its roll-back too.
 void Owner::UpdatePositions() {
+  if (positions_ == nullptr) return;  // nobody looks: the environment was going away
   const Log& log = this->log();
   positions_[3] = log.Failure().sys_errno();
   positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);

@@ -87,11 +87,11 @@ class Owner {
   // What depends on the parts beside the dependents, and must go before them.
   virtual void DropOwn() {}
 
-  // Makes the memory of the positions, a Float64Array:
+  // Makes the memory of the positions, a Float64Array `positions`:
   //   visible, written, durable; errno of the failure that ended the log; roll-backs (of the log)
   //   until now; roll-backs before the latest submission
   // It is brought up to date before every call of `progress` and by everything that submits.
-  Napi::ArrayBuffer MakePositions(Napi::Env env);
+  void SharePositions(Napi::Env env, Napi::Object memory);
   void UpdatePositions();
   // What is submitted from now on belongs to the history of now.
   void NoteHistory();

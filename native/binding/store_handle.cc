@@ -131,7 +131,7 @@ void StoreHandle::Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
   started.Start(*reader_);
   Napi::Object calls = Napi::Object::New(env);
   Napi::Object memory = Napi::Object::New(env);
-  memory.Set("positions", MakePositions(env));
+  SharePositions(env, memory);
   reader_->Define(env, calls, memory);
   started.writer->Define(env, memory);
   memory_ = Napi::Persistent(memory);

@@ -78,9 +78,7 @@ StoreReader* StoreReader::Arguments(napi_env env, napi_callback_info info, uint3
 
 void StoreReader::Define(Napi::Env env, Napi::Object calls, Napi::Object memory) {
   const auto share = [&](const char* name, size_t size) {
-    Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
-    memory.Set(name, buffer);
-    return buffer.Data();
+    return binding::ShareMemory(env, memory, name, size);
   };
   keys_ = static_cast<uint8_t*>(share("keys", kKeysBytes));
   values_ = static_cast<uint8_t*>(share("values", kValuesBytes));

@@ -53,9 +53,7 @@ StoreWriter::StoreWriter(Store& store, StoreReader& reader, ProgressSignal* sign
 
 void StoreWriter::Define(Napi::Env env, Napi::Object memory) {
   const auto share = [&](const char* name, size_t size) {
-    Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, size);
-    memory.Set(name, buffer);
-    return buffer.Data();
+    return binding::ShareMemory(env, memory, name, size);
   };
   payload_ = static_cast<uint8_t*>(share("payload", kPayloadBytes));
   words_ = static_cast<uint32_t*>(share("entries", kBatchRecords * kWordsPerRecord * 4));
