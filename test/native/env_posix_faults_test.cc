@@ -16,6 +16,7 @@
 
 #include "env/env.h"
 #include "harness.h"
+#include "slow_sync.h"
 
 namespace ringleader {
 namespace {
@@ -91,6 +92,7 @@ ssize_t pwrite(int fd, const void* from, size_t size, off_t offset) {
 }
 
 int fdatasync(int fd) {
+  ringleader::test::BeforeDataSync(fd);
   if (g_faults.data_sync.Hit(fd)) return -1;
   return static_cast<int>(syscall(SYS_fdatasync, fd));
 }

@@ -14,20 +14,6 @@
 #include "store/folder.h"
 #include "store_fixture.h"
 
-// In place of the C library's, for everything that is linked into this program.
-extern "C" int fdatasync(int fd) {
-  if (ringleader::test::g_die_in_sync.load(std::memory_order_acquire)) raise(SIGKILL);
-  const uint64_t delay_us = ringleader::test::g_base_sync_delay_us.load(std::memory_order_acquire);
-  if (delay_us != 0) {
-    char path[4096];
-    const std::string link = "/proc/self/fd/" + std::to_string(fd);
-    const ssize_t size = readlink(link.c_str(), path, sizeof path);
-    const std::string_view name(path, size < 0 ? 0 : static_cast<size_t>(size));
-    if (name.ends_with("/data.mdb")) usleep(static_cast<useconds_t>(delay_us));
-  }
-  return static_cast<int>(syscall(SYS_fdatasync, fd));
-}
-
 namespace ringleader {
 namespace {
 
