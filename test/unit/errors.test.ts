@@ -134,7 +134,7 @@ test('RL_NEWER_FORMAT: written by a later version', async (t) => {
   const control = join(log.directory, 'control')
   const bytes = readFileSync(control)
   for (let slot = 0; slot < bytes.length; slot += 4096) {
-    bytes.writeUInt32LE(2, slot + 8)
+    bytes.writeUInt32LE(1000, slot + 8)
     bytes.writeUInt32LE(storedCrc(bytes.subarray(slot, slot + 4092)), slot + 4092)
   }
   writeFileSync(control, bytes)
