@@ -101,10 +101,8 @@ export class Catalogue {
     this.#state = state
     this.#listed = new Map(list.map((database) => [database.name, database]))
     const before = this.ids()
-    for (const table of before.values()) {
-      table.id = this.#idNow(table)
-      if (table.id === 0) this.#tables.delete(table.name)
-    }
+    // Those that are gone stay: somebody may make them again.
+    for (const table of this.#tables.values()) table.id = this.#idNow(table)
     this.#onRefresh(before)
   }
 
@@ -157,8 +155,8 @@ export class Catalogue {
 
   #table(info: DatabaseInfo, id: number): Table {
     const known = this.#tables.get(info.name)
-    if (known) return known
     const { key, value } = info
+    if (known?.key === key && known.value === value) return known
     const table = { ...info, id, keys: keyCodecs[key], values: valueCodecs[value] }
     this.#tables.set(info.name, table)
     return table

@@ -42,7 +42,8 @@ test('an environment does what a map of maps does', async (t) => {
     interruptAfterTimeLimit: ordinaryMs * scale,
   })
   t.log(`${lists} lists, ${commands} commands, roll-backs: ${JSON.stringify(rollBacks)}`)
-  t.false(found.failed, fc.defaultReportMessage(found))
+  const reason = found.errorInstance instanceof Error ? found.errorInstance.stack : ''
+  t.false(found.failed, `${fc.defaultReportMessage(found)}\n${reason}`)
   t.true(commands > 100 && rollBacks.done > 0)
   await peer.kill()
 })
