@@ -64,7 +64,7 @@ Result<uint64_t> Reservation::Take(uint64_t timeout_ns) {
 void Reservation::GiveBack(uint64_t ticket) {
   ReservationWords& words = region_->reservation;
   uint64_t expected = ticket - 1;
-  // Its turn has passed on already: whose turn it is now keeps its time.
+  // Given back already, or passed on because its time had run out.
   if (words.serving.load(std::memory_order_acquire) != expected) return;
   StartTurn(kNoticeNs);
   words.serving.compare_exchange_strong(expected, ticket, std::memory_order_acq_rel);

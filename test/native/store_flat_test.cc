@@ -51,7 +51,9 @@ Taken Measure(const std::string& directory) {
   const std::string prefix = region.substr(0, region.rfind('-') + 1);
   taken.shared_names = CountEntries("/dev/shm", prefix);
   for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
-    if (entry.is_regular_file()) taken.disk_bytes += entry.file_size();
+    std::error_code gone;  // a segment may be recycled under another name meanwhile
+    const uint64_t size = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
+    if (!gone) taken.disk_bytes += size;
   }
   return taken;
 }
