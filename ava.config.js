@@ -7,4 +7,6 @@ export default {
     compile: false,
   },
   timeout: '60s',
+  // Every open environment takes terabytes of addresses: a process has room for some fifty.
+  workerThreads: false,
 }
