@@ -230,9 +230,9 @@ class LineDecoder {
 }
 
 /**
- * Reads a dump that arrives in pieces of any size: `write` each of them, then `end`. What is no dump
- * is RL_CORRUPTION, a key or value over the limits RL_TOO_LARGE, a dump of anything but keys and
- * values RL_UNSUPPORTED; the message begins with the line. Nothing can be read after an error.
+ * Reads a dump that arrives in pieces of any size: `write` each of them, then `end`. What is no
+ * dump is RL_CORRUPTION, a key or value over the limits RL_TOO_LARGE, a dump of anything but keys
+ * and values RL_UNSUPPORTED; the message begins with the line. Nothing can be read after an error.
  */
 export class DumpParser {
   readonly #maxKeyBytes: number

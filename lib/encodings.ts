@@ -2,8 +2,8 @@
 //
 // A key codec writes a key where the caller has room for the largest one. A value may be of any
 // size, so a value codec works in two steps: `prepare` turns the value into what can be written
-// without another look at it (a string or bytes), `writeValue` writes that, or says that it does not
-// fit; then the caller makes `valueRoom` bytes of room and writes again.
+// without another look at it (a string or bytes), `writeValue` writes that, or says that it does
+// not fit; then the caller makes `valueRoom` bytes of room and writes again.
 //
 // Whatever cannot come back as it was put is refused when it is put: RL_INVALID_ARGUMENT for what
 // the encoding does not take, RL_TOO_LARGE for too much of it. Stored bytes that are none of the
@@ -25,7 +25,8 @@ import { behindElements, readTuple, writeTuple, type TupleElement } from './tupl
  * - `binary`: Uint8Array, in the order of unsigned bytes.
  * - `utf8`: strings, in the order of their UTF-8 bytes, which is that of code points. (`<` in
  *   JavaScript compares UTF-16 units: there, characters from U+10000 on come before U+E000.)
- * - `tuple`: null, booleans, numbers, bigints, dates, strings, bytes and arrays of these, ordered by
+ * - `tuple`: null, booleans, numbers, bigints, dates, strings, bytes and arrays of these, ordered
+ * by
  *   type (in this order) and value; an array comes before those that continue it.
  */
 export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
@@ -33,14 +34,16 @@ export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
 /**
  * How the values of a database become bytes.
  *
- * - `binary`: Uint8Array. One that is read belongs to the caller; like a small Buffer, it may be part
+ * - `binary`: Uint8Array. One that is read belongs to the caller; like a small Buffer, it may be
+ * part
  *   of a larger ArrayBuffer.
  * - `utf8`: strings.
  * - `json`: what JSON.stringify takes, except functions, symbols and undefined. Inside of objects
  *   and arrays these become nothing or null, as JSON.stringify has it.
  * - `msgpack`: MessagePack. Besides what JSON has: undefined inside of objects, bytes, dates,
- *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers or
- *   booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as `__proto_`.
+ *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers
+ *   or booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as
+ *   `__proto_`.
  * - `number`: numbers, in 8 bytes (float64, little-endian): the encoding that `add` works on.
  */
 export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack' | 'number'
@@ -86,8 +89,9 @@ export interface ValueCodec<V> {
   read(bytes: Buffer, from: number, to: number): V
 }
 
-// Memory for bytes that are handed out, as Buffer has it for small buffers: an ArrayBuffer for every
-// one of them costs several times the rest of a read. V8 keeps the smallest ones in its own heap.
+// Memory for bytes that are handed out, as Buffer has it for small buffers: an ArrayBuffer for
+// every one of them costs several times the rest of a read. V8 keeps the smallest ones in its own
+// heap.
 const poolBytes = 8192
 const leastPooledBytes = 65
 const mostPooledBytes = poolBytes / 4

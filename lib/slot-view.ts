@@ -36,8 +36,8 @@ export class SlotView implements ReadSource {
   }
 
   /**
-   * Every use throws what `error` makes from now on; an error costs more than a transaction, so none
-   * is made before. What becomes of the slot is the caller's.
+   * Every use throws what `error` makes from now on; an error costs more than a transaction, so
+   * none is made before. What becomes of the slot is the caller's.
    */
   end(error: () => RingleaderError): void {
     this.#ended ??= error

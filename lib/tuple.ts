@@ -6,12 +6,12 @@
 //
 // Strings are in order of code points (of their UTF-8; `<` in JavaScript compares UTF-16 units);
 // arrays element by element, a shorter one before what continues it. What was put comes back: 5 and
-// 5n are two keys, 'a' and ['a'] too. Only -0 is 0, as in Map and Set. Refused, because they have no
-// place in the order or would not come back: undefined, NaN, invalid dates, strings with lone
+// 5n are two keys, 'a' and ['a'] too. Only -0 is 0, as in Map and Set. Refused, because they have
+// no place in the order or would not come back: undefined, NaN, invalid dates, strings with lone
 // surrogates, all other objects.
 //
-// The bytes are those of docs/FORMATS.md#tuple-keys: a type byte, then the value. Inside of an array
-// no value's bytes begin another one's, so what follows a value cannot disturb the order.
+// The bytes are those of docs/FORMATS.md#tuple-keys: a type byte, then the value. Inside of an
+// array no value's bytes begin another one's, so what follows a value cannot disturb the order.
 import { types } from 'node:util'
 
 import { RingleaderError } from './errors.js'
@@ -46,14 +46,15 @@ const words = new Uint32Array(double.buffer)
 const signBit = 0x80000000
 
 const takes =
-  'null, a boolean, a number except NaN, a bigint, a valid date, a string without lone surrogates, ' +
-  'bytes, or an array of these'
+  'null, a boolean, a number except NaN, a bigint, a valid date, a string without lone surrogates' +
+  ', bytes, or an array of these'
 
 const needRoom = (bytes: number, at: number, limit: number): void => {
   if (at + bytes > limit) throw keyTooLarge()
 }
 
-// Big-endian with the sign turned, negative ones turned altogether: unsigned order is that of values.
+// Big-endian with the sign turned, negative ones turned altogether: unsigned order is that of
+// values.
 const writeDouble = (type: number, value: number, into: Buffer, at: number, limit: number) => {
   needRoom(1 + doubleBytes, at, limit)
   into[at] = type

@@ -30,12 +30,12 @@ enum class Mutant : uint8_t {
   kFoldBeforeFlush,        // the fold does not wait until the log is flushed
   kIgnoreRanges,           // ranges that a transaction has read are not recorded
   kReadBaseBeforeGenerations,  // a view takes the base's snapshot before the generations
-  kAppliedOutsideBatch,    // the base tree's applied LSN is written in a transaction of its own
-  kSkipRowChecksum,        // checksums of rows in the base tree are not compared
-  kBackupWithoutHold,      // a backup does not keep the log while it copies the base
-  kBulkLoadEarlyName,      // a bulk load has its name before its last rows are synced
-  kRollBackKeepsMark,      // a roll-back leaves the durable mark where it was
-  kRollBackKeepsTail,      // a roll-back leaves the bytes that it discards on the disk
+  kAppliedOutsideBatch,        // the base tree's applied LSN is written in a transaction of its own
+  kSkipRowChecksum,            // checksums of rows in the base tree are not compared
+  kBackupWithoutHold,          // a backup does not keep the log while it copies the base
+  kBulkLoadEarlyName,          // a bulk load has its name before its last rows are synced
+  kRollBackKeepsMark,          // a roll-back leaves the durable mark where it was
+  kRollBackKeepsTail,          // a roll-back leaves the bytes that it discards on the disk
   kCount,
 };
 

@@ -294,8 +294,8 @@ Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries, std::span<
 
 Status LogAppender::MakeRoom(Room room, Lsn end, uint64_t history) {
   if (room == Room::kNoSegment) return keeper_.EnsurePrepared(end);
-  const Status written = flusher_.WaitFor(Lsn(end.value - region_.ring_bytes()), Level::kWritten,
-                                          kForeverNs, history);
+  const Status written =
+      flusher_.WaitFor(Lsn(end.value - region_.ring_bytes()), Level::kWritten, kForeverNs, history);
   if (written.code() == Code::kRolledBack) return Status::Ok();  // there is room now
   // The append itself has not begun.
   return written.WithFate(Fate::kNone);

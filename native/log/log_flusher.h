@@ -59,7 +59,8 @@ class LogFlusher {
   Status WaitFor(Lsn end, Level level, uint64_t timeout_ns = kForeverNs);
   Status WaitFor(Lsn end, Level level, uint64_t timeout_ns, uint64_t history);
 
-  // Roll-backs so far. Positions above the end of a roll-back that came later mean nothing any more.
+  // Roll-backs so far. Positions above the end of a roll-back that came later mean nothing any
+  // more.
   uint64_t History() const;
   // Whether a roll-back after `history` went below `end`.
   bool RolledBack(Lsn end, uint64_t history) const;

@@ -84,8 +84,9 @@ LogRegion::LogRegion(std::unique_ptr<SharedMapping> mapping, bool in_file)
 Result<std::unique_ptr<LogRegion>> LogRegion::Create(Env& env, const std::string& directory,
                                                      const RegionInit& init) {
   RL_CHECK(init.ring_bytes >= kMinRingBytes && (init.ring_bytes & (init.ring_bytes - 1)) == 0);
-  RL_ASSIGN_OR_RETURN(SharedArea area, AreasOf(env, directory, init)
-                                           .Create(kAreaName, kRegionPageBytes + init.ring_bytes));
+  RL_ASSIGN_OR_RETURN(
+      SharedArea area,
+      AreasOf(env, directory, init).Create(kAreaName, kRegionPageBytes + init.ring_bytes));
   auto* layout = new (area.mapping->data()) RegionLayout();
   FillIn(env, *layout, init);
   // Last: a creator that dies on the way leaves a region without a valid header.

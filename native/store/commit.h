@@ -2,14 +2,14 @@
 //
 // Optimistic concurrency control (Kung, Robinson: "On Optimistic Methods for Concurrency Control",
 // ACM TODS 1981, serial validation): a transaction reads from its view and buffers its writes. In
-// the writer section its reads are compared with everything committed since: a row or range that has
-// a version above the view's LSN is a conflict, and nothing of the transaction happens. What passes
-// is appended, inserted into the overlay and visible before the section ends, so the order of the
-// log is the order of the transactions.
+// the writer section its reads are compared with everything committed since: a row or range that
+// has a version above the view's LSN is a conflict, and nothing of the transaction happens. What
+// passes is appended, inserted into the overlay and visible before the section ends, so the order
+// of the log is the order of the transactions.
 //
-// An atomic operation brings a rule instead of a payload. Its rule is applied to the row outside the
-// section; inside, only if the row has changed since, once more, to the newest version, which is in
-// memory. So it never aborts.
+// An atomic operation brings a rule instead of a payload. Its rule is applied to the row outside
+// the section; inside, only if the row has changed since, once more, to the newest version, which
+// is in memory. So it never aborts.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ enum class AtomicKind : uint8_t {
   kPutIfValue,       // puts `value` where the row's value equals `expected_value`
   kRemove,           // removes the row and gives back what it was
   kRemoveIfVersion,  // removes the row where its version is `expected_version`
-  kAdd,              // adds `delta` to a number (8 bytes, float64 little-endian); no row counts as 0
+  kAdd,  // adds `delta` to a number (8 bytes, float64 little-endian); no row counts as 0
 };
 
 struct AtomicOperation {

@@ -14,7 +14,8 @@ export const nativeArrows = {
   wire: ['base', 'core'],
   transport: ['base', 'env', 'wire'],
   engine: ['base', 'env', 'log', 'store', 'core', 'wire', 'transport'],
-  binding: ['base', 'env', 'log', 'store', 'engine'], // docs/decisions/002-binding-drives-the-log.md
+  // docs/decisions/002-binding-drives-the-log.md
+  binding: ['base', 'env', 'log', 'store', 'engine'],
 }
 
 // Parts of a room that the rest of native/ must not see: the environment is handed down as an Env.

@@ -10,8 +10,8 @@ import { componentsOf, graphOf, knotsOf, shortestPath } from '../support/history
 import { parseHistory, type Operation, type Transaction } from '../support/history/history.js'
 import { randomNumbers, simulate, type Level } from '../support/history/simulator.js'
 
-// "1 2 ok: a x 1, r x [1 2]": invoked at 1, completed at 2, appends 1 to x, reads x. Numbered from 1;
-// the process is the number unless it stands in front: "p 1 2 ok: ...".
+// "1 2 ok: a x 1, r x [1 2]": invoked at 1, completed at 2, appends 1 to x, reads x. Numbered from
+// 1; the process is the number unless it stands in front: "p 1 2 ok: ...".
 const parse = (...lines: string[]): Transaction[] =>
   lines.map((line, i): Transaction => {
     const [head = '', body = ''] = line.split(': ')

@@ -1,5 +1,5 @@
-// Judges a history of list appends (history.ts says how to record one): which isolation level do the
-// answers rule out, and by which transactions?
+// Judges a history of list appends (history.ts says how to record one): which isolation level do
+// the answers rule out, and by which transactions?
 //
 // After K. Kingsbury and P. Alvaro, "Elle: Inferring Isolation Anomalies from Experimental
 // Observations" (VLDB 2020), and A. Adya's thesis (MIT 1999), whose names the anomalies have. In

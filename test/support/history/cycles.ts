@@ -9,8 +9,8 @@
 //   G-nonadjacent  with several rw, none directly behind another one
 //   G2             with rw directly behind rw (write skew)
 //
-// Snapshot isolation permits G2 only. Cycles that need an edge of real time or of a process have the
-// suffix `-order`; without these edges they are none.
+// Snapshot isolation permits G2 only. Cycles that need an edge of real time or of a process have
+// the suffix `-order`; without these edges they are none.
 import type { Dependency } from './dependencies.js'
 import { graphOf, knotsOf, shortestPath, type Arc, type Graph } from './graph.js'
 

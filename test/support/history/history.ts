@@ -26,8 +26,8 @@
 //
 // The lines of all files together, in any order, are what parseHistory takes. A torn last line of a
 // killed process is for the caller to cut off (parseHistory throws on it). Good histories have few
-// keys in use at a time (2 to 10), replaced by new ones after some 50 appends each, 1 to 6 operations
-// in a transaction, and end with one transaction that reads every key.
+// keys in use at a time (2 to 10), replaced by new ones after some 50 appends each, 1 to 6
+// operations in a transaction, and end with one transaction that reads every key.
 
 export type Key = string | number
 export type Value = string | number

@@ -148,7 +148,7 @@ class ReadCollector {
     expected: readonly Value[],
   ) {
     if (list.length === expected.length && begins(list, list.length, expected)) return
-    const text = `T${id} read [${list.join(', ')}] in ${key}, but knew it as [${expected.join(', ')}]`
+    const text = `T${id} read [${list.join(', ')}] in ${key}, knew it as [${expected.join(', ')}]`
     this.found.push({ type: 'internal', text })
   }
 
@@ -160,7 +160,7 @@ class ReadCollector {
     appended: readonly Value[],
   ): void {
     if (list.length < appended.length || !ends(list, appended)) {
-      const text = `T${id} read [${list.join(', ')}] in ${key}, after appending ${appended.join(', ')}`
+      const text = `T${id} read [${list.join(', ')}] in ${key}, having appended ${appended.join(', ')}`
       this.found.push({ type: 'internal', text })
       return
     }
@@ -231,7 +231,7 @@ class KeyChecker {
     const value = read.list[read.length - 1]
     const writer = value === undefined ? undefined : this.#versions.writers.get(value)
     if (!writer || writer.last || writer.transaction === read.transaction) return
-    const text = `${this.#readBy(read)}: ${this.#id(writer.transaction)} appended more behind ${value}`
+    const text = `${this.#readBy(read)}: ${this.#id(writer.transaction)} appended more after ${value}`
     this.#add('G1b', text)
   }
 }
