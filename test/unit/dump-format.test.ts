@@ -33,7 +33,7 @@ test('the text is that of the tools', async (t) => {
 test('a header says what it holds', async (t) => {
   const text =
     'VERSION=3\nformat=bytevalue\ndatabase=o\\\\n\\c3\\a9é\n' +
-      'type=hash\nh_ffactor=40\nduplicates=1\n' +
+    'type=hash\nh_ffactor=40\nduplicates=1\n' +
     'db_pagesize=4096\nempty=\nHEADER=END\nDATA=END'
   const fields = new Map(
     Object.entries({ h_ffactor: '40', duplicates: '1', db_pagesize: '4096', empty: '' }),

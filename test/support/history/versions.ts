@@ -160,7 +160,7 @@ class ReadCollector {
     appended: readonly Value[],
   ): void {
     if (list.length < appended.length || !ends(list, appended)) {
-      const text = `T${id} read [${list.join(', ')}] in ${key}, having appended ${appended.join(', ')}`
+      const text = `T${id} read [${list.join(', ')}] in ${key}, but appended ${appended.join(', ')}`
       this.found.push({ type: 'internal', text })
       return
     }
@@ -231,7 +231,7 @@ class KeyChecker {
     const value = read.list[read.length - 1]
     const writer = value === undefined ? undefined : this.#versions.writers.get(value)
     if (!writer || writer.last || writer.transaction === read.transaction) return
-    const text = `${this.#readBy(read)}: ${this.#id(writer.transaction)} appended more after ${value}`
+    const text = `${this.#readBy(read)}: ${this.#id(writer.transaction)} went on after ${value}`
     this.#add('G1b', text)
   }
 }
