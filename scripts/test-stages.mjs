@@ -42,7 +42,7 @@ const noFixedAddresses = () => {
 
 // Single steps through instrumented code are many times as many, and find nothing that the same
 // sweep does not find in the optimized build.
-const withoutSingleSteps = '--without=log_step'
+const withoutSingleSteps = ['--without=log_step', '--without=store_step']
 
 const noFuzzing = () => {
   if (programNames('test/fuzz', '_fuzz.cc').length === 0) return 'there is no test/fuzz/*_fuzz.cc'
@@ -108,7 +108,7 @@ export const stages = [
     prepare: () => presetCommands('asan'),
     checks: [
       {
-        run: [presetFile('asan', 'native-test'), withoutSingleSteps],
+        run: [presetFile('asan', 'native-test'), ...withoutSingleSteps],
         env: {
           ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1',
           UBSAN_OPTIONS: 'print_stacktrace=1',
@@ -124,7 +124,7 @@ export const stages = [
     prepare: () => presetCommands('tsan'),
     checks: [
       {
-        run: [...fixedAddresses, presetFile('tsan', 'native-test'), withoutSingleSteps],
+        run: [...fixedAddresses, presetFile('tsan', 'native-test'), ...withoutSingleSteps],
         env: { TSAN_OPTIONS: 'second_deadlock_stack=1' },
         counts: readCountLine,
       },
