@@ -26,6 +26,7 @@ const wordsPerRecord = 3
 const numbersPerResult = 6
 const maxSharedRecord = 65_536
 const maxTransactionBytes = 2 ** 32 - 1
+const ticksPerTurn = 64
 
 const kindOperations = 0
 const kindTransaction = 1
@@ -62,6 +63,8 @@ export class CommitPipeline extends CommitProgress {
   #openLevel = 0
   #openBytes = 0
   readonly #atomics: { request: AtomicRequest; outcome: AtomicOutcome }[] = []
+
+  #scheduled = 0 // submissions, ever
 
   readonly #submitTurn = () => {
     this.submit()
@@ -126,13 +129,21 @@ export class CommitPipeline extends CommitProgress {
   }
 
   #addRecord(first: number, kind: number, level: number): void {
-    if (this.#count === 0) process.nextTick(this.#submitTurn)
+    if (this.#count === 0) this.#scheduleSubmit()
     const at = this.#count * wordsPerRecord
     this.#words[at] = first
     this.#words[at + 1] = kind | (level << 8)
     this.#words[at + 2] = 1
     this.#count += 1
     this.#open = false
+  }
+
+  // At the end of this turn. Commits of durability `memory` resolve within it, so a loop that awaits
+  // one after the other would never let the event loop go on: now and then it has to.
+  #scheduleSubmit(): void {
+    this.#scheduled += 1
+    if (this.#scheduled % ticksPerTurn === 0) setImmediate(this.#submitTurn)
+    else process.nextTick(this.#submitTurn)
   }
 
   #makeRoom(bytes: number): void {

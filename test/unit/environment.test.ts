@@ -151,6 +151,19 @@ test('waiting for what somebody else has committed', async (t) => {
   await rejection(t, 'RL_INVALID_ARGUMENT', () => env.waitFor(0, 'ever' as never))
 })
 
+test('awaiting commits in memory lets the event loop go on', async (t) => {
+  const env = await openEnvironment(t, { durability: 'memory' })
+  const counts = env.database('counts', { key: 'utf8', value: 'number' })
+  const loop = { turned: false }
+  const turn = setImmediate().then(() => {
+    loop.turned = true
+  })
+  // Ends only when the loop has turned; far more commits than that should take.
+  for (let i = 0; i < 100_000 && !loop.turned; i += 1) await counts.put('n', i)
+  t.true(loop.turned)
+  await turn
+})
+
 test('the log tells what transactions have done', async (t) => {
   const env = await openEnvironment(t)
   const users = env.database<string, number>('users')
