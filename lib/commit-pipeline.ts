@@ -138,8 +138,8 @@ export class CommitPipeline extends CommitProgress {
     this.#open = false
   }
 
-  // At the end of this turn. Commits of durability `memory` resolve within it, so a loop that awaits
-  // one after the other would never let the event loop go on: now and then it has to.
+  // At the end of this turn. Commits of durability `memory` resolve within it, so a loop that
+  // awaits one after the other would never let the event loop go on: now and then it has to.
   #scheduleSubmit(): void {
     this.#scheduled += 1
     if (this.#scheduled % ticksPerTurn === 0) setImmediate(this.#submitTurn)
