@@ -56,7 +56,8 @@ TEST(store_bad_input, a_copy_of_a_closed_environment_is_adopted) {
   const uint64_t incarnation = copy->log().identity().incarnation;
   CHECK_OK(copy->Close());
   // Once.
-  CHECK_EQ(OpenStore(directory + "/copy")->log().identity().incarnation, incarnation);
+  const auto again = OpenStore(directory + "/copy");
+  CHECK_EQ(again->log().identity().incarnation, incarnation);
 }
 
 TEST(store_bad_input, a_copy_made_in_use_is_refused) {
