@@ -32,8 +32,8 @@ TEST(store_rollback, the_state_of_then_is_the_newest) {
   const Lsn then = PutRow(*store, b, "1");
   PutRow(*store, a, "2");
   const Lsn later = RemoveRow(*store, b);
-  const auto before = TakeView(*store);
-  const auto transaction = Begin(*store);
+  auto before = TakeView(*store);
+  auto transaction = Begin(*store);
   CHECK_EQ(ValueOf(*transaction, a), "2");
   CHECK_OK(store->RollBack(then));
   CHECK_EQ(Now(*store, database), "a=1 b=1 ");
@@ -52,6 +52,8 @@ TEST(store_rollback, the_state_of_then_is_the_newest) {
   CHECK_OK(store->Fold());
   CHECK_EQ(Now(*store, database), "a=3 b=1 ");
   CHECK_CODE(store->RollBack(then), Code::kTrimmed);
+  before.reset();
+  transaction.reset();
   CHECK_OK(store->Close());
   store = OpenStore(directory);
   CHECK_EQ(Now(*store, database), "a=3 b=1 ");
