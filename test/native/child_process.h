@@ -39,6 +39,13 @@ class SharedValue {
   void* value_;
 };
 
+// For a test whose child has threads of its own: to ThreadSanitizer they are those of its parent.
+inline void SkipUnderThreadSanitizer() {
+#if defined(__SANITIZE_THREAD__)
+  throw Skip{"ThreadSanitizer cannot follow threads of a forked child"};
+#endif
+}
+
 // Runs `body` in a child. A failed CHECK or a Skip there is repeated here by Join. A child that is
 // never joined is killed; none outlives the test program.
 class Child {

@@ -139,6 +139,7 @@ TEST(store_death, a_change_of_the_catalogue_is_redone) {
 
 // What a process has opened is not for its children: they would let go of its locks.
 TEST(store_death, a_child_of_fork_opens_for_itself) {
+  SkipUnderThreadSanitizer();
   const std::string directory = TempDir();
   StoreOptions options = BusyStore();
   auto store = OpenStore(directory, options);

@@ -103,6 +103,7 @@ TEST(store_space, a_full_disk_under_the_base_is_waited_out) {
 
 // Shared memory that holds no generation: they are files in the environment's directory then.
 TEST(store_space, generations_are_files_where_shared_memory_is_small) {
+  SkipUnderThreadSanitizer();
   const std::string directory = TempDir() + "/env";
   WithMount("tmpfs", "size=512k", [&](const std::string& small) {
     Bind(small, "/dev/shm");
