@@ -253,7 +253,12 @@ export class World {
     const row = this.#rows(kind)?.get(placeOf(kind, key))
     if (!this.#rows(kind)) return
     const number = await this.#applied(kind, kind.keys[placeOf(kind, key)], row?.number, atomic)
-    if (number === row?.number && atomic.rule !== 'version' && atomic.rule !== 'value') return
+    // These write what was there before, too: a new version of it.
+    const rewrites =
+      atomic.rule === 'version' ||
+      atomic.rule === 'value' ||
+      (atomic.rule === 'add' && kind.options.value === 'number')
+    if (number === row?.number && !rewrites) return
     this.#state = withWrites(this.#state, [{ kind: i, key, number }])
   }
 
