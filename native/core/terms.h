@@ -1,0 +1,70 @@
+// Which term wrote which part of the log.
+//
+// Every primary begins its reign with a TERM record that names its ballot, so a log is a row of
+// terms, each from its start to the start of the next. Two facts make this table enough to compare
+// two logs without looking at a single record:
+//   - a ballot belongs to one copy, and that copy writes one log: where two logs both have a term,
+//     what they have of it is the same bytes up to the end of the shorter one;
+//   - a primary's log at its start is what it was elected with: where two logs share a term, they
+//     share everything before it.
+// So the fork of two logs lies at the end of the last term they share, in the log that has less of
+// it. Berkeley DB looks for it a record per round trip.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "core/types.h"
+
+namespace ringleader {
+
+struct TermStart {
+  Ballot term;
+  Lsn start;  // of its TERM record
+
+  constexpr auto operator<=>(const TermStart&) const = default;
+  static constexpr auto Fields(auto& self, auto&& field) {
+    field("term", self.term);
+    field("start", self.start);
+  }
+};
+
+// Rows ascend in both columns, ballots strictly, starts strictly.
+class TermTable {
+ public:
+  TermTable() = default;
+
+  // False, and unchanged, where the row does not ascend. Beyond kMaxTerms the oldest row is merged
+  // into its successor.
+  bool Add(const TermStart& row);
+  // The log now ends at `end`: terms that begin at or above it never happened.
+  void CutTo(Lsn end);
+  // The log now begins at `start`, with an unbroken history from there only (a snapshot).
+  void Reset(std::vector<TermStart> rows);
+
+  // The term of the record that ends at `lsn`: the last one that starts below. None for 0 and for
+  // what lies before the table.
+  Ballot At(Lsn lsn) const;
+  Position PositionAt(Lsn lsn) const { return {At(lsn), lsn}; }
+  // Where the term of the record that ends at `lsn` ends, in a log of that end.
+  Lsn EndOf(size_t row, Lsn log_end) const;
+  Ballot last() const { return rows_.empty() ? Ballot{} : rows_.back().term; }
+  const std::vector<TermStart>& rows() const { return rows_; }
+
+  // At most `limit` rows: those that begin in [from, to), newest kept.
+  std::vector<TermStart> Between(Lsn from, Lsn to, size_t limit) const;
+  std::vector<TermStart> Newest(size_t limit) const;
+
+  // How far a log that ends at `end` with this table, and one that ends at `other_end` with the
+  // rows `other` (perhaps without its oldest ones), are certainly the same. 0 where no row is
+  // shared.
+  Lsn Fork(Lsn end, const std::vector<TermStart>& other, Lsn other_end) const;
+
+  bool operator==(const TermTable&) const = default;
+  static constexpr auto Fields(auto& self, auto&& field) { field("rows", self.rows_); }
+
+ private:
+  std::vector<TermStart> rows_;
+};
+
+}  // namespace ringleader
