@@ -23,6 +23,7 @@ export type ErrorCode =
   | 'RL_TRANSACTION_ENDED'
   | 'RL_DROPPED'
   | 'RL_ROLLED_BACK'
+  | 'RL_NOT_PRIMARY'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -60,6 +61,7 @@ const retries: Record<ErrorCode, Retry> = {
   RL_TRANSACTION_ENDED: 'no',
   RL_DROPPED: 'no',
   RL_ROLLED_BACK: 'no',
+  RL_NOT_PRIMARY: 'primary',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',
 }

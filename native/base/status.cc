@@ -93,6 +93,8 @@ std::string_view CodeName(Code code) {
       return "RL_DROPPED";
     case Code::kRolledBack:
       return "RL_ROLLED_BACK";
+    case Code::kNotPrimary:
+      return "RL_NOT_PRIMARY";
   }
   return "RL_UNKNOWN";
 }

@@ -38,6 +38,7 @@ enum class Code : uint8_t {
   kTransactionEnded,  // RL_TRANSACTION_ENDED: a transaction used after it has ended
   kDropped,           // RL_DROPPED: the database has been dropped
   kRolledBack,        // RL_ROLLED_BACK: the log was rolled back to a position below
+  kNotPrimary,        // RL_NOT_PRIMARY: only the primary of the group writes
 };
 
 // What became of the request that failed.

@@ -15,7 +15,7 @@
 namespace ringleader {
 namespace {
 
-constexpr Code kLastCode = Code::kRolledBack;
+constexpr Code kLastCode = Code::kNotPrimary;
 
 Status FailsOn(bool fail) { return fail ? Status(Code::kBusy, "held") : Status::Ok(); }
 
@@ -64,7 +64,7 @@ TEST(base_status, every_code_has_its_name) {
   CHECK_EQ(CodeName(Code::kOk), "RL_OK");
   CHECK_EQ(CodeName(Code::kNotADirectory), "RL_NOT_A_DIRECTORY");
   CHECK_EQ(CodeName(Code::kNoSpace), "RL_NO_SPACE");
-  CHECK_EQ(CodeName(kLastCode), "RL_ROLLED_BACK");
+  CHECK_EQ(CodeName(kLastCode), "RL_NOT_PRIMARY");
   CHECK_EQ(CodeName(static_cast<Code>(static_cast<int>(kLastCode) + 1)), "RL_UNKNOWN");
 }
 
