@@ -3,6 +3,7 @@
 //
 // node-gyp always works in <directory>/build with <directory>/binding.gyp. The directory is
 // build/gyp/project, which links to the sources, so that the build of cmake-js is not touched.
+// --quick optimizes less.
 // Ends with exit code 77 (skipped) when Node's headers are neither here nor to be had.
 import { copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -46,7 +47,9 @@ await runMain(async () => {
   prepareProject()
   const flags = headers ? [`--nodedir=${headers}`] : []
   const jobs = `--jobs=${availableParallelism()}`
-  const { code } = await run([...nodeGyp, 'rebuild', jobs, ...flags], { cwd: project })
+  // make puts these behind the flags of node-gyp.
+  const env = process.argv.includes('--quick') ? { CFLAGS: '-O1', CXXFLAGS: '-O1' } : {}
+  const { code } = await run([...nodeGyp, 'rebuild', jobs, ...flags], { cwd: project, env })
   if (code !== 0) throw new SetupError(`node-gyp rebuild: exit code ${code}`)
   copyFileSync(join(project, 'build', 'Release', 'ringleader.node'), addon)
   console.log(`built ${addon}`)

@@ -7,7 +7,7 @@
 import { parseArgs } from 'node:util'
 
 import { checkMachine, installPackages, makeTypes, runMain, setup } from './setup.mjs'
-import { buildPreset, presetFile } from './support/presets.mjs'
+import { buildPreset, presetFile, withAddon } from './support/presets.mjs'
 
 const { values } = parseArgs({
   options: { types: { type: 'boolean' }, preset: { type: 'string' } },
@@ -16,7 +16,7 @@ const { values } = parseArgs({
 const buildWithAddon = async (preset) => {
   checkMachine()
   await installPackages()
-  await buildPreset(preset, ['-DRINGLEADER_ADDON=ON'])
+  await buildPreset(preset, { flags: withAddon })
   console.log(`built ${presetFile(preset, 'ringleader.node')}`)
 }
 

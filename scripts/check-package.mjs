@@ -18,11 +18,14 @@ const work = mkdtempSync(join(tmpdir(), 'ringleader-package-'))
 const unpacked = join(work, 'package')
 const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ['npm']
 
-const command = (cwd, ...words) => {
-  const { status, stdout, stderr } = spawnSync(words[0], words.slice(1), { cwd, encoding: 'utf8' })
+const commandWith = ({ cwd, env = {} }, ...words) => {
+  const options = { cwd, env: { ...process.env, ...env }, encoding: 'utf8' }
+  const { status, stdout, stderr } = spawnSync(words[0], words.slice(1), options)
   if (status !== 0) throw new Error(`${words.join(' ')}: exit code ${status}\n${stdout}${stderr}`)
   return stdout.trim()
 }
+
+const command = (cwd, ...words) => commandWith({ cwd }, ...words)
 
 const expect = (condition, text) => {
   if (!condition) throw new Error(text)
@@ -35,11 +38,11 @@ const pack = (directory, ...flags) => {
 }
 
 // An application with nothing but the package in it; its directory.
-const install = (tarball) => {
+const install = (tarball, env = {}) => {
   const project = mkdtempSync(join(work, 'application-'))
   writeFileSync(join(project, 'package.json'), '{ "private": true }\n')
   const flags = ['--prefer-offline', '--no-audit', '--no-fund']
-  command(project, ...npm, 'install', ...flags, tarball)
+  commandWith({ cwd: project, env }, ...npm, 'install', ...flags, tarball)
   return project
 }
 
@@ -93,6 +96,13 @@ const checkContents = (directory) => {
   }
 }
 
+// That it can be built is the question; cmake-js takes its options from npm's. The addon of the
+// first stage is the same one, optimized.
+const quickBuild = {
+  npm_config_cmake_CMAKE_CXX_FLAGS_RELEASE: '-O0',
+  npm_config_cmake_RINGLEADER_PRECOMPILE: 'ON',
+}
+
 const state = {}
 const checks = {
   'npm pack takes what is needed and no more': () => {
@@ -115,7 +125,7 @@ const checks = {
   'the installed package can be imported and required': () => checkUse(state.application),
   'its types compile in an application': () => checkTypes(state.application),
   'installing without one builds the addon': () => {
-    state.application = install(state.source)
+    state.application = install(state.source, quickBuild)
     expect(addonOf(state.application).includes('/build/Release/'), 'another addon is found')
     checkUse(state.application)
   },

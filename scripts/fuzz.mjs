@@ -43,9 +43,10 @@ await runMain(async () => {
   const all = programNames('test/fuzz', '_fuzz.cc')
   const unknown = positionals.filter((name) => !all.includes(name))
   if (unknown.length > 0) throw new SetupError(`no fuzz target ${unknown}; there are: ${all}`)
-  await buildPreset('fuzz')
+  const chosen = positionals.length > 0 ? positionals : all
+  await buildPreset('fuzz', { targets: chosen })
   const counts = { passed: 0, failed: 0, skipped: 0 }
-  for (const name of positionals.length > 0 ? positionals : all) {
+  for (const name of chosen) {
     if (await fuzz(name)) counts.passed += 1
     else counts.failed += 1
   }

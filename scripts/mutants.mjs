@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 
 import { countLine } from './support/counts.mjs'
-import { presetFile } from './support/presets.mjs'
+import { mutantsFile } from './support/presets.mjs'
 import { at } from './support/project.mjs'
 import { run } from './support/run.mjs'
 
@@ -72,7 +72,7 @@ const declared = [
   ...readFileSync(at('native', 'base', 'mutant.h'), 'utf8').matchAll(/^ {2}k(\w+),/gm),
 ].map(([, name]) => name)
 
-const program = presetFile('mutants', 'native-test')
+const program = mutantsFile('native-test')
 const logFile = at('build', 'test-logs', 'mutants-output.log')
 const result = { passed: 0, failed: 0, skipped: 0 }
 

@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 
 import { checkMachine, installPackages, runMain } from './setup.mjs'
 import { at } from './support/project.mjs'
-import { buildPreset, presetFile } from './support/presets.mjs'
+import { buildPreset, presetFile, withAddon } from './support/presets.mjs'
 import { run } from './support/run.mjs'
 import { findProgram } from './support/toolchain.mjs'
 
@@ -21,12 +21,12 @@ const { values } = parseArgs({ options: { out: { type: 'string', default: at('pr
 await runMain(async () => {
   checkMachine()
   await installPackages()
-  await buildPreset('prebuild')
+  await buildPreset('release', { flags: withAddon, targets: ['ringleader-portable'] })
   const libc = existsSync('/etc/alpine-release') ? 'musl' : 'glibc'
   const directory = join(resolve(values.out), `linux-${process.arch}`)
   const file = join(directory, `ringleader.napi.${libc}.node`)
   mkdirSync(directory, { recursive: true })
-  copyFileSync(presetFile('prebuild', 'ringleader.node'), file)
+  copyFileSync(presetFile('release', 'ringleader-portable.node'), file)
   if (findProgram('strip')) await run(['strip', '--strip-unneeded', file])
   console.log(`built ${file}`)
 })

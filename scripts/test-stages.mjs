@@ -2,13 +2,17 @@
 //
 //   name      for --only, --skip and the log file
 //   about     one line for --list
+//   alone     optional: true where other stages are built from what this one makes
 //   skip      optional: () => the reason why the stage cannot run on this machine, or undefined
-//   prepare   optional: () => commands that must succeed first; they count only when they fail
+//   prepare   optional: () => commands that must succeed first; they count only when they fail.
+//             They run while the checks of earlier stages do
 //   checks    what is counted, in order. Each check:
 //     run     program and arguments
 //     counts  how to read passed, failed and skipped from its output (support/counts.mjs);
 //             without it the whole command is one check that passes with exit code 0
-//     skip, env, timeoutMinutes   optional
+//     skip, env   optional
+//   buildMinutes, minutes   optional: for the commands of prepare, for all checks; defaults are in
+//             support/stage-runner.mjs. What is not done by then has failed
 //
 // A command that finds out by itself that it cannot run here prints "skipped: reason" as its last
 // line and ends with exit code 77. Commands run in the project's root without standard input.
@@ -16,7 +20,13 @@ import { spawnSync } from 'node:child_process'
 
 import { readCountLine, readTap } from './support/counts.mjs'
 import { cppFiles, listFiles } from './support/files.mjs'
-import { findClang, presetCommands, presetFile, programNames } from './support/presets.mjs'
+import {
+  findClang,
+  presetCommands,
+  presetFile,
+  programNames,
+  withAddon,
+} from './support/presets.mjs'
 import { at } from './support/project.mjs'
 import { findClangFormat, findProgram } from './support/toolchain.mjs'
 
@@ -31,6 +41,10 @@ const ava = () => tool('ava/entrypoints/cli.mjs', '--tap')
 const addonTests = ['append', 'atomic', 'database', 'environment', 'range', 'transaction'].map(
   (name) => `test/unit/${name}.test.ts`,
 )
+// Where clang is installed, the fuzz targets and the native tests share one instrumented engine: to
+// compile it twice would cost as much as to run the tests.
+const asanPreset = () => (findClang() ? 'fuzz' : 'asan')
+
 const noUnitTests = () =>
   listFiles(['test'], isUnitTest).length === 0 ? 'there is no test/**/*.test.ts' : undefined
 
@@ -57,6 +71,7 @@ export const stages = [
   {
     name: 'build',
     about: 'the addon through cmake-js, TypeScript of lib and tests',
+    alone: true,
     checks: [{ run: node('scripts/setup.mjs', '--tests') }],
   },
   {
@@ -101,18 +116,38 @@ export const stages = [
     ],
   },
   {
+    name: 'unit',
+    about: 'the package through its public interface',
+    skip: noUnitTests,
+    checks: [{ run: ava(), counts: readTap }],
+  },
+  {
     name: 'native',
     about: 'native tests, optimized; warnings of all C++, the addon included, are errors',
-    prepare: () => presetCommands('release', ['-DRINGLEADER_ADDON=ON']),
+    prepare: () => presetCommands('release', { flags: withAddon }),
     checks: [{ run: [presetFile('release', 'native-test')], counts: readCountLine }],
+  },
+  {
+    name: 'mutants',
+    about: 'every planted bug is noticed by the test named for it',
+    prepare: () => presetCommands('release', { flags: withAddon, targets: ['mutants'] }),
+    checks: [{ run: node('scripts/mutants.mjs'), counts: readCountLine }],
+  },
+  {
+    name: 'powercut',
+    about: 'what the real system calls leave after a power cut is recovered',
+    checks: [
+      { run: node('test/powercut/run.mjs'), counts: readCountLine },
+      { run: node('test/powercut/run.mjs', '--store'), counts: readCountLine },
+    ],
   },
   {
     name: 'native-asan',
     about: 'native tests under AddressSanitizer and UndefinedBehaviorSanitizer',
-    prepare: () => presetCommands('asan'),
+    prepare: () => presetCommands(asanPreset()),
     checks: [
       {
-        run: [presetFile('asan', 'native-test'), ...withoutSingleSteps],
+        run: [presetFile(asanPreset(), 'native-test'), ...withoutSingleSteps],
         env: {
           ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1',
           UBSAN_OPTIONS: 'print_stacktrace=1',
@@ -120,6 +155,13 @@ export const stages = [
         counts: readCountLine,
       },
     ],
+  },
+  {
+    name: 'fuzz',
+    about: 'each fuzz target for a few seconds',
+    skip: noFuzzing,
+    prepare: () => presetCommands('fuzz'),
+    checks: [{ run: node('scripts/fuzz.mjs', '--seconds', '5'), counts: readCountLine }],
   },
   {
     name: 'native-tsan',
@@ -135,36 +177,10 @@ export const stages = [
     ],
   },
   {
-    name: 'mutants',
-    about: 'every planted bug is noticed by the test named for it',
-    prepare: () => presetCommands('mutants'),
-    checks: [{ run: node('scripts/mutants.mjs'), counts: readCountLine }],
-  },
-  {
-    name: 'powercut',
-    about: 'what the real system calls leave after a power cut is recovered',
-    checks: [
-      { run: node('test/powercut/run.mjs'), counts: readCountLine },
-      { run: node('test/powercut/run.mjs', '--store'), counts: readCountLine },
-    ],
-  },
-  {
-    name: 'fuzz',
-    about: 'each fuzz target for a few seconds',
-    skip: noFuzzing,
-    checks: [{ run: node('scripts/fuzz.mjs', '--seconds', '5'), counts: readCountLine }],
-  },
-  {
-    name: 'unit',
-    about: 'the package through its public interface',
-    skip: noUnitTests,
-    checks: [{ run: ava(), counts: readTap }],
-  },
-  {
     name: 'gyp',
     about: 'the addon built by node-gyp passes the unit tests of what it does natively',
     skip: noUnitTests,
-    prepare: () => [node('scripts/build-gyp.mjs')],
+    prepare: () => [node('scripts/build-gyp.mjs', '--quick')],
     checks: [
       {
         run: [...ava(), ...addonTests],

@@ -11,6 +11,10 @@ export const add = (total, counts) => {
 export const countLine = ({ passed, failed, skipped }) =>
   `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`
 
+// What a whole run ends with. Skipped ones are told elsewhere: readers of this line know two
+// numbers.
+export const totalLine = ({ passed, failed }) => `${passed} passed, ${failed} failed`
+
 // The last line that countLine could have written, or undefined.
 export const readCountLine = (output) => {
   const lines = output.matchAll(/^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/gm)

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import test from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 
 import { readCountLine } from './counts.mjs'
+import { makeLimit } from './limit.mjs'
 import { runStage } from './stage-runner.mjs'
 
 // Runs a stage whose checks are JavaScript programs, and takes its log away afterwards.
-const runScripts = async (checks, more = {}) => {
+const runScripts = async (checks, more = {}, total = makeLimit()) => {
   const stage = {
     name: `stage-runner-test-${process.pid}`,
     checks: checks.map(({ script, ...check }) => ({
@@ -15,12 +17,22 @@ const runScripts = async (checks, more = {}) => {
     })),
     ...more,
   }
-  const result = await runStage(stage)
+  const result = await runStage(stage, total)
   rmSync(result.logFile, { force: true })
   return result
 }
 
+// Not one that only waits for its parent to ask how it ended.
+const isAlive = (pid) => {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
+}
+
 const counted = (script) => ({ script, counts: readCountLine })
+const hanging = { script: 'setInterval(() => {}, 1000)' }
 const counts = (passed, failed, skipped = 0) => ({ passed, failed, skipped })
 
 test('a check without counts passes or fails by its exit code', async () => {
@@ -57,13 +69,64 @@ test('exit code and counts must agree', async () => {
 test('a check that dies or hangs has failed', async () => {
   const result = await runScripts([
     { script: 'process.kill(process.pid, "SIGSEGV")' },
-    { script: 'setInterval(() => {}, 1000)', timeoutMinutes: 0.01 },
     { run: ['there-is-no-such-program'] },
   ])
-  assert.deepEqual(result.counts, counts(0, 3))
+  assert.deepEqual(result.counts, counts(0, 2))
   assert.match(result.failures[0].what, /exit code 139/)
-  assert.match(result.failures[1].what, /no end within/)
-  assert.match(result.failures[2].what, /exit code 127/)
+  assert.match(result.failures[1].what, /exit code 127/)
+  const late = await runScripts([hanging, { script: '' }], { minutes: 0.01 })
+  assert.deepEqual(late.counts, counts(0, 2))
+  assert.match(late.failures[0].what, /no end within 0.01 minutes of checks/)
+  const building = { buildMinutes: 0.01, prepare: () => [[process.execPath, '-e', hanging.script]] }
+  const unbuilt = await runScripts([{ script: '' }], building)
+  assert.deepEqual(unbuilt.counts, counts(0, 1))
+  assert.match(unbuilt.failures[0].what, /no end within 0.01 minutes of building/)
+})
+
+test(
+  'nothing outlives the limit, not even what a check has started',
+  { timeout: 60_000 },
+  async () => {
+    const stubborn = `process.on('SIGTERM', () => {}); ${hanging.script}`
+    const script = `
+    const { spawn } = require('node:child_process')
+    const { pid } = spawn(process.execPath, ['-e', ${JSON.stringify(stubborn)}])
+    console.log('child ' + pid)
+    ${stubborn}`
+    const result = await runScripts([{ script }], { minutes: 0.01 })
+    assert.deepEqual(result.counts, counts(0, 1))
+    const pid = Number(/child (\d+)/.exec(result.failures[0].detail)[1])
+    while (isAlive(pid)) await setTimeout(20)
+  },
+)
+
+test('with the time of all stages a check ends, and the next one does not begin', async () => {
+  const started = performance.now()
+  const result = await runScripts([hanging, { script: '' }], {}, makeLimit(0.01))
+  assert.deepEqual(result.counts, counts(0, 2))
+  for (const { what } of result.failures) assert.match(what, /the 0.01 minutes of all stages/)
+  assert.ok(performance.now() - started < 30_000)
+})
+
+test('a stage that is described wrongly has failed', async () => {
+  const broken = () => {
+    throw new Error('no such thing')
+  }
+  for (const more of [{ skip: broken }, { prepare: broken }, { checks: [{ skip: broken }] }]) {
+    const result = await runScripts([{ script: '' }], more)
+    assert.deepEqual(result.counts, counts(0, 1))
+    assert.match(result.failures[0].what, /no such thing/)
+  }
+})
+
+test('what a stage took: building and checks, by the clock and in processor time', async () => {
+  const busy = 'const end = Date.now() + 300; while (Date.now() < end) {}'
+  const idle = 'setTimeout(() => {}, 300)'
+  const result = await runScripts([{ script: busy }, { script: idle }], {
+    prepare: () => [[process.execPath, '-e', busy]],
+  })
+  assert.ok(result.build.seconds >= 0.3 && result.build.cpuSeconds >= 0.05, 'build')
+  assert.ok(result.checks.seconds >= 0.6 && result.checks.cpuSeconds >= 0.05, 'checks')
 })
 
 test('what cannot run is skipped with its reason', async () => {

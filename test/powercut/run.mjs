@@ -12,7 +12,7 @@
 //              again, with the next seed. Runs with a planted bug stop at their first failure
 //   --drop     only that run, with a kind of flush that does nothing: it must be noticed
 //   --writer   the built program that is recorded, its checker beside it; default: builds both
-//   --mutant   a bug planted in the writer (of a RINGLEADER_MUTANTS build): it must be noticed
+//   --mutant   a bug planted in the writer (one in build/release/mutants): it must be noticed
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -32,9 +32,8 @@ import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 
 import { countLine, noCounts } from '../../scripts/support/counts.mjs'
-import { presetCommands, presetFile } from '../../scripts/support/presets.mjs'
+import { buildPreset, presetFile } from '../../scripts/support/presets.mjs'
 import { at } from '../../scripts/support/project.mjs'
-import { CommandError, run } from '../../scripts/support/run.mjs'
 import { findProgram } from '../../scripts/support/toolchain.mjs'
 import { runMain } from '../../scripts/setup.mjs'
 import { CrashModel, drawPolicy, everything } from './crash-model.mjs'
@@ -88,12 +87,7 @@ const buildRecorder = (directory) => {
 
 // Without the rest of the preset, which takes far longer.
 const buildPrograms = async () => {
-  const [configure, build] = presetCommands('release')
-  const targets = ['--target', subject.writer, subject.checker]
-  for (const command of [configure, [...build, ...targets]]) {
-    const { code } = await run(command)
-    if (code !== 0) throw new CommandError(`${command.join(' ')}: exit code ${code}`)
-  }
+  await buildPreset('release', { targets: [subject.writer, subject.checker] })
 }
 
 // Runs the writer; the operations it made, and the directory as it left it.
