@@ -67,6 +67,14 @@ const char* MutantName(Mutant mutant) {
       return "RollBackKeepsMark";
     case Mutant::kRollBackKeepsTail:
       return "RollBackKeepsTail";
+    case Mutant::kSkipFrameChecksum:
+      return "SkipFrameChecksum";
+    case Mutant::kSkipFrameLength:
+      return "SkipFrameLength";
+    case Mutant::kAcceptDamagedHardState:
+      return "AcceptDamagedHardState";
+    case Mutant::kForkOneRowOn:
+      return "ForkOneRowOn";
     case Mutant::kCount:
       break;
   }

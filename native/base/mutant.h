@@ -36,6 +36,10 @@ enum class Mutant : uint8_t {
   kBulkLoadEarlyName,          // a bulk load has its name before its last rows are synced
   kRollBackKeepsMark,          // a roll-back leaves the durable mark where it was
   kRollBackKeepsTail,          // a roll-back leaves the bytes that it discards on the disk
+  kSkipFrameChecksum,          // the checksum of a message is not compared
+  kSkipFrameLength,            // a message may be longer or shorter than it says
+  kAcceptDamagedHardState,     // the checksum of a copy of the hard state is not compared
+  kForkOneRowOn,               // two logs are held to be the same for a term that they do not share
   kCount,
 };
 

@@ -2,7 +2,9 @@
 //
 // A configuration is a record of the log. It is in effect from the moment it is appended, and goes
 // away with the record where the log is rolled back. One member changes at a time, and only after
-// the one before is committed: so any quorum of the old one meets any quorum of the new one.
+// the one before is committed. Its record is committed by K copies of the new configuration *and* K
+// of the one before it: with the new ones alone, three voters that become four (K = 2) would commit
+// on the newcomer and one other, and the two that have not heard of it would elect without them.
 #pragma once
 
 #include <cstdint>
@@ -72,8 +74,9 @@ struct Configuration {
 // N voters with the smallest majority V, and K = N - V + 1 copies, which is just enough.
 Configuration MajorityOf(std::vector<Member> members, uint64_t version);
 
-// Whether it is one that a group can run with: sorted, distinct, within limits, 0 < V <= N,
-// 0 < K <= N, and N the number of voters. kInvalidArgument says what is wrong.
+// Whether it is one that a group can run with: a version, members sorted, distinct in id and
+// incarnation, within limits, 0 < V <= N, 0 < K <= N, N the number of voters, and no more than two
+// of them under the in-sync rule. kInvalidArgument says what is wrong.
 Status CheckConfiguration(const Configuration& configuration);
 
 // One step from a configuration to the next.
@@ -84,10 +87,10 @@ struct MembershipChange {
     kDemote = 3,   // a voter becomes a learner
     kRemove = 4,
     kSetPriority = 5,
-    kReplace = 6,  // the same id with a new disk: comes in as a learner
+    kReplace = 6,  // the same id with a new disk: comes in as a learner, or a view again
   };
   Kind kind = Kind::kAdd;
-  Member member;
+  Member member;  // kPromote to kSetPriority: an incarnation other than 0 has to be the member's
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("kind", self.kind);
@@ -95,8 +98,8 @@ struct MembershipChange {
   }
 };
 
-// The next configuration; kInvalidArgument where the step makes none. V and K follow the number of
-// voters again, by majority.
+// The next configuration; kInvalidArgument where the step makes none. Where the number of voters
+// changes, V and K follow it by majority.
 Result<Configuration> Apply(const Configuration& from, const MembershipChange& change);
 
 }  // namespace ringleader

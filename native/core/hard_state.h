@@ -25,7 +25,9 @@ inline constexpr size_t kHardStateCopyBytes = 512;
 inline constexpr uint32_t kHardStateVersion = 1;
 
 struct HardState {
-  uint64_t sequence = 0;  // one more with every save; decides which slot is the newer one
+  // One more with every save, the first one 1; says which slot is the newer one. None is left out:
+  // the one after would go into the slot of the newest.
+  uint64_t sequence = 0;
   std::array<uint8_t, 16> group_id{};
   MemberId self;
   Incarnation incarnation;
@@ -61,9 +63,10 @@ HardStateSlot EncodeHardState(const HardState& state);
 inline size_t SlotOf(uint64_t sequence) { return sequence % 2; }
 
 // The state that two slots hold: the newest copy. nullopt where both are blank: nothing was ever
-// promised. kCorruption where both copies of a slot are damaged: the newest promise may have been
-// in it, and a member that does not know what it has promised must not vote. It has to come back as
-// a new incarnation. kNewerFormat where a later version wrote it.
+// promised. kCorruption where a slot has no good copy, although it was written: the newest promise
+// may have been in it, and a member that does not know what it has promised must not vote. It has
+// to come back as a new incarnation. kNewerFormat where a later version wrote it: magic, version
+// and checksum of a copy stay where they are in every version.
 Result<std::optional<HardState>> ChooseHardState(Bytes first, Bytes second);
 
 }  // namespace ringleader

@@ -16,6 +16,8 @@ inline constexpr size_t kMaxTerms = 1024;
 // Terms in one message. A replica with more terms than that which the primary knows nothing of gets
 // a snapshot.
 inline constexpr size_t kMaxTermsInMessage = 64;
+// Configurations in one message. Records with more than that are sent in several.
+inline constexpr size_t kMaxConfigurationsInMessage = 64;
 
 // Configurations in the log above the commit position. One change at a time is under way, so more
 // than two means that a log has been put together by somebody else.

@@ -18,6 +18,11 @@ enum class TwoMembers : uint8_t {
                    // where the preferred one has gone on as well
 };
 
+// No time is longer than this, so that sums of a few never overflow: a day.
+inline constexpr Nanos kMaxOptionTime = Nanos{86'400} * 1'000'000'000;
+// Clocks that gain or lose more than a tenth are no clocks.
+inline constexpr uint32_t kMaxClockDriftPpm = 100'000;
+
 struct CoreOptions {
   std::array<uint8_t, 16> group_id{};
   MemberId self;

@@ -29,24 +29,32 @@ struct TermStart {
   }
 };
 
-// Rows ascend in both columns, ballots strictly, starts strictly.
+// Strictly in both columns: what a row of terms in a log is like, and what a message's rows have to
+// be like before they come here (wire/message_codec.h refuses others).
+bool Ascends(const std::vector<TermStart>& rows);
+
+// Rows ascend strictly in both columns. The first one may have no ballot: a log that was written to
+// before its group had a primary begins with {Ballot{}, Lsn 0}. That row is shared like any other:
+// a group id is minted with the log that has it, and other members begin with a copy or with
+// nothing.
 class TermTable {
  public:
   TermTable() = default;
 
-  // False, and unchanged, where the row does not ascend. Beyond kMaxTerms the oldest row is merged
-  // into its successor.
+  // False, and unchanged, where the row does not ascend. Beyond kMaxTerms the oldest row is
+  // forgotten: what lies before its successor is of a term that nobody knows any more. (Calling it
+  // the successor's would make a log that is cut there look fresher than it is.)
   bool Add(const TermStart& row);
   // The log now ends at `end`: terms that begin at or above it never happened.
   void CutTo(Lsn end);
-  // The log now begins at `start`, with an unbroken history from there only (a snapshot).
+  // Another log is in its place (a snapshot), with these terms, which ascend.
   void Reset(std::vector<TermStart> rows);
 
   // The term of the record that ends at `lsn`: the last one that starts below. None for 0 and for
   // what lies before the table.
   Ballot At(Lsn lsn) const;
   Position PositionAt(Lsn lsn) const { return {At(lsn), lsn}; }
-  // Where the term of the record that ends at `lsn` ends, in a log of that end.
+  // Where the term of a row ends, in a log of that end.
   Lsn EndOf(size_t row, Lsn log_end) const;
   Ballot last() const { return rows_.empty() ? Ballot{} : rows_.back().term; }
   const std::vector<TermStart>& rows() const { return rows_; }
@@ -56,8 +64,8 @@ class TermTable {
   std::vector<TermStart> Newest(size_t limit) const;
 
   // How far a log that ends at `end` with this table, and one that ends at `other_end` with the
-  // rows `other` (perhaps without its oldest ones), are certainly the same. 0 where no row is
-  // shared.
+  // rows `other` (perhaps without its oldest ones, ascending), are certainly the same. 0 where no
+  // row is shared. Exact where neither lacks a row that the other has.
   Lsn Fork(Lsn end, const std::vector<TermStart>& other, Lsn other_end) const;
 
   bool operator==(const TermTable&) const = default;
