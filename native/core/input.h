@@ -8,6 +8,12 @@
 //   3. It tells of a flush only when the bytes are on the disk, with the `history` that the log had
 //      when the flush began: a flush of bytes that have been rolled back since is no promise.
 //   4. After a restart it makes a new Replicator from what is on the disk, all of it flushed.
+//   5. Where a transaction takes several records, LogFlushed, LogRolledBack and Start::log_end name
+//      ends of whole transactions only. So nothing is acknowledged or committed up to the middle of
+//      one, and a member that comes back without its half of an unfinished one has lost nothing
+//      that it had promised.
+//   6. What an AppendRecords, AppendTerm or AppendConfiguration has come to is the next input after
+//      the step that asked for it.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +80,7 @@ struct TermAppended {
   Lsn start, end;
 };
 struct ConfigurationAppended {
-  uint64_t version = 0;
+  Configuration configuration;
   Lsn end;
 };
 // The log ends at `to` now, on the disk too: where asked, or at the end of the transaction before.

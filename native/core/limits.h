@@ -19,6 +19,14 @@ inline constexpr size_t kMaxTermsInMessage = 64;
 // Configurations in one message. Records with more than that are sent in several.
 inline constexpr size_t kMaxConfigurationsInMessage = 64;
 
+// How far a message may raise the counter of ballots at once: more is damage, and would use the
+// counter up.
+inline constexpr uint32_t kMaxBallotJump = uint32_t{1} << 20;
+
+// How often in a row a candidate fetches records from a fresher member that cannot lead, before it
+// asks for votes without them.
+inline constexpr uint32_t kMaxDonations = 3;
+
 // Configurations in the log above the commit position. One change at a time is under way, so more
 // than two means that a log has been put together by somebody else.
 inline constexpr size_t kMaxOpenConfigurations = 4;

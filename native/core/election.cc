@@ -1,0 +1,407 @@
+// Who leads: canvass, then a binding vote.
+//
+// The canvass costs nobody anything. It finds the freshest member, so that the vote that follows is
+// won at the first attempt and no member with an older log disturbs a group that works. Only the
+// vote is binding, and the vote alone makes elections safe:
+//   - a voter raises its promise to the candidate's ballot and flushes that before it answers. From
+//     then on it acknowledges nothing under a lower ballot. Berkeley DB's voters go on
+//     acknowledging the old primary until they hear of the new one, and so lose what a majority has
+//     acknowledged;
+//   - it votes only for a log at least as fresh as its own flushed one. A committed record is
+//     flushed on K voters, V voters elect, K + V > N: somebody who has the record votes, having
+//     acknowledged it before, since after it would not have. So the candidate has it too.
+// Priority decides among equally fresh logs only: to let it win over freshness is to choose whom to
+// lose records for.
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "core/replicator.h"
+
+namespace ringleader {
+
+namespace {
+
+// A well-mixed 64-bit number (Steele, Lea, Flood: SplitMix64). Spreads candidates in time; nothing
+// about safety rests on it.
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+bool Better(const CanvassAnswer& a, const CanvassAnswer& b) {
+  if (a.last != b.last) return a.last > b.last;
+  if (a.priority != b.priority) return a.priority > b.priority;
+  return a.incarnation > b.incarnation;
+}
+
+}  // namespace
+
+Nanos Replicator::ElectionDelay() const {
+  const uint64_t spread =
+      Mix(options_.incarnation.value ^ Mix(state_.election.round + state_.election.failures));
+  return options_.election_timeout + spread % (options_.election_timeout / 2 + 1);
+}
+
+Ballot Replicator::NextBallot() const {
+  const Term highest = std::max(state_.promise.hard.promised.counter, state_.election.seen);
+  return {Term(highest.value + 1), options_.incarnation};
+}
+
+bool Replicator::MayLead() const {
+  return IsVoter() && Priority() > 0 && !state_.broken && !state_.halted &&
+         !state_.log.rolling_back && !state_.replica.fetch.wanted;
+}
+
+// Whether this member must not help anybody to a new reign now. `handover`: the primary that has
+// asked for it.
+bool Replicator::Busy(Ballot handover) const {
+  if (state_.now < state_.election.free_at) return true;
+  if (state_.role == Role::kPrimary) {
+    const bool asked = state_.primary.nominated && handover == state_.primary.term;
+    if (asked) return false;
+    return options_.base_api || HasQuorum(options_.election_timeout);
+  }
+  const ReplicaState& replica = state_.replica;
+  if (replica.ballot.none() || handover == replica.ballot) return false;
+  if (state_.now < replica.lease_until) return true;
+  if (options_.base_api) return false;  // the application decides when to elect
+  // A primary that is merely heard of proves nothing: it may itself have lost everybody else.
+  return replica.quorum_at != 0 && state_.now - replica.quorum_at < options_.election_timeout;
+}
+
+void Replicator::On(const CallElection& event) {
+  if (event.priority != UINT32_MAX) options_.priority = event.priority;
+  if (state_.role == Role::kPrimary) {
+    state_.primary.heartbeat_now = true;  // there is a primary: say so
+    return;
+  }
+  if (options_.base_api) {
+    Configuration& heard = state_.heard;
+    if (event.voters > 0) heard.voters = event.voters;
+    if (heard.voters == 0) heard.voters = static_cast<uint32_t>(heard.members.size());
+    heard.votes = event.votes > 0 ? event.votes : heard.voters / 2 + 1;
+    uint32_t& smallest = state_.promise.hard.smallest_votes;
+    if (smallest == 0 || heard.votes < smallest) {
+      smallest = heard.votes;
+      Save();
+    }
+    heard.copies = heard.voters >= smallest ? heard.voters - smallest + 1 : 1;
+  }
+  if (!MayLead()) {
+    Tell(NoticeKind::kElectionFailed);
+    return;
+  }
+  StartCanvass(event.timeout > 0 ? event.timeout : options_.election_timeout);
+}
+
+void Replicator::On(const LeadNow&) {
+  ElectionState& election = state_.election;
+  const PromiseState& promise = state_.promise;
+  if (state_.role == Role::kPrimary) {
+    state_.primary.heartbeat_now = true;
+    return;
+  }
+  if (!options_.base_api || !MayLead()) {
+    Tell(NoticeKind::kChangeRefused).reason = "this member may not lead unelected";
+    return;
+  }
+  if (election.phase == ElectionPhase::kWon && election.candidate == promise.hard.promised) {
+    Lead();
+    return;
+  }
+  EndElection();
+  Unfollow();
+  election.phase = ElectionPhase::kAppointed;
+  election.candidate = NextBallot();
+  Promise(election.candidate);
+}
+
+void Replicator::On(const MemberDied& event) {
+  ElectionState& election = state_.election;
+  const Member* member = configuration().Find(event.member);
+  if (member == nullptr || member->incarnation != event.incarnation) return;
+  if (std::find(election.dead.begin(), election.dead.end(), event.member) == election.dead.end() &&
+      election.dead.size() < kMaxMembers) {
+    election.dead.push_back(event.member);
+  }
+  if (state_.role == Role::kPrimary || state_.replica.primary != event.member) return;
+  // It has ended, so nobody reads under its lease and nobody is led by it.
+  state_.replica.quorum_at = 0;
+  state_.replica.lease_until = 0;
+  election.due = state_.now;
+}
+
+void Replicator::StartCanvass(Nanos timeout) {
+  ElectionState& election = state_.election;
+  EndElection();
+  election.phase = ElectionPhase::kCanvassing;
+  ++election.round;
+  election.ends = state_.now + timeout;
+  const bool first = !state_.promise.hard.established;
+  election.waits_until =
+      state_.now +
+      std::min(timeout, first ? std::max(options_.canvass_wait, options_.full_election_wait)
+                              : options_.canvass_wait);
+  election.answers = {{options_.self, FlushedPosition(), Priority(), options_.incarnation}};
+  SendToVoters(Canvass{election.round, FlushedPosition(), Priority(), configuration().version});
+  JudgeCanvass();
+}
+
+void Replicator::On(const Message& message, const Canvass& canvass) {
+  if (!IsVoter() || state_.broken || state_.halted) return;
+  const Configuration& now = configuration();
+  CanvassReply reply;
+  reply.round = canvass.round;
+  reply.last = FlushedPosition();
+  reply.priority = Priority();
+  reply.configuration = now.version;
+  const Member* member = now.Find(message.from);
+  const bool known = member != nullptr && member->kind == MemberKind::kVoter &&
+                     member->incarnation == message.incarnation;
+  if (!known && !options_.base_api && canvass.configuration <= now.version) {
+    reply.verdict = CanvassVerdict::kStranger;
+  } else if (Busy({})) {
+    reply.verdict = CanvassVerdict::kBusy;
+  }
+  if (state_.role == Role::kPrimary) state_.primary.heartbeat_now = true;
+  if (options_.base_api && state_.role == Role::kReplica &&
+      state_.election.phase == ElectionPhase::kIdle) {
+    Tell(NoticeKind::kHoldElection).member = message.from;
+  }
+  SendTo(message.from, std::move(reply));
+}
+
+void Replicator::On(const Message& message, const CanvassReply& reply) {
+  ElectionState& election = state_.election;
+  if (election.phase != ElectionPhase::kCanvassing || reply.round != election.round) return;
+  const Member* member = configuration().Find(message.from);
+  if (member == nullptr || member->kind != MemberKind::kVoter) return;
+  if (member->incarnation != message.incarnation) return;
+  if (reply.verdict == CanvassVerdict::kBusy) {
+    FailElection();
+    return;
+  }
+  if (reply.verdict != CanvassVerdict::kReady) return;
+  std::erase_if(election.answers,
+                [&message](const CanvassAnswer& answer) { return answer.id == message.from; });
+  election.answers.push_back({message.from, reply.last, reply.priority, message.incarnation});
+  JudgeCanvass();
+}
+
+void Replicator::JudgeCanvass() {
+  ElectionState& election = state_.election;
+  const Configuration& now = configuration();
+  if (election.answers.size() < now.votes) return;
+  const auto waited_for = [&election](const Member& member) {
+    return member.kind == MemberKind::kVoter &&
+           std::find(election.dead.begin(), election.dead.end(), member.id) == election.dead.end();
+  };
+  const auto wanted = options_.base_api
+                          ? std::ptrdiff_t{now.voters}
+                          : std::count_if(now.members.begin(), now.members.end(), waited_for);
+  const bool everybody = std::ssize(election.answers) >= wanted;
+  if (!everybody && state_.now < election.waits_until) return;
+  const CanvassAnswer* freshest = nullptr;
+  const CanvassAnswer* best = nullptr;
+  for (const CanvassAnswer& answer : election.answers) {
+    if (freshest == nullptr || Better(answer, *freshest)) freshest = &answer;
+    if (answer.priority == 0) continue;
+    if (best == nullptr || Better(answer, *best)) best = &answer;
+  }
+  if (best == nullptr) {
+    FailElection();
+  } else if (best->id != options_.self) {
+    const MemberId nominee = best->id;
+    EndElection();
+    SendTo(nominee, Nominate{});
+  } else if (freshest->last > best->last && election.donations < kMaxDonations) {
+    // Somebody who may not lead has records that nobody else here has. They may be acknowledged:
+    // they are fetched, not voted down.
+    AskDonor(*freshest);
+  } else if (now.rule == QuorumRule::kInSync) {
+    StartSwap({});
+  } else {
+    CallVote({});
+  }
+}
+
+void Replicator::AskDonor(const CanvassAnswer& donor) {
+  ElectionState& election = state_.election;
+  const uint32_t donations = election.donations + 1;
+  const MemberId id = donor.id;
+  EndElection();
+  election.donor = id;
+  election.donations = donations;
+  election.due = state_.now + options_.canvass_wait;
+  SendTo(id, Request{state_.log.terms.PositionAt(state_.log.end), options_.append_bytes, false});
+}
+
+void Replicator::On(const Message& message, const Nominate& nominate) {
+  if (!MayLead() || state_.role == Role::kPrimary) return;
+  if (nominate.handover) {
+    // Only of the primary that this member follows: anybody else has nothing to hand over.
+    if (message.ballot != state_.replica.ballot || message.from != state_.replica.primary) return;
+    if (configuration().rule == QuorumRule::kInSync) {
+      StartSwap(message.ballot);
+    } else {
+      CallVote(message.ballot);
+    }
+  } else if (state_.election.phase == ElectionPhase::kIdle && !Busy({}) && !options_.base_api) {
+    StartCanvass(options_.election_timeout);
+  }
+}
+
+void Replicator::CallVote(Ballot handover) {
+  ElectionState& election = state_.election;
+  const uint32_t donations = election.donations;
+  EndElection();
+  election.donations = donations;
+  election.phase = ElectionPhase::kVoting;
+  election.candidate = NextBallot();
+  election.handover = handover;
+  election.ends = state_.now + options_.election_timeout;
+  election.waits_until = 0;
+  if (state_.role != Role::kPrimary) {
+    Unfollow();
+    state_.role = Role::kCandidate;
+    Tell(NoticeKind::kRole);
+  }
+  Promise(election.candidate);
+}
+
+void Replicator::On(const Message& message, const Vote& vote) {
+  if (message.ballot.incarnation != message.incarnation) return;
+  if (!IsVoter() || state_.broken || state_.halted) return;
+  if (configuration().rule == QuorumRule::kInSync) return;  // the witness decides
+  const Ballot promised = state_.promise.hard.promised;
+  const bool fresh = vote.last >= FlushedPosition();
+  const bool again = message.ballot == promised && promised.incarnation != options_.incarnation;
+  if (fresh && again) {
+    // The answer may have been lost.
+    state_.election.grant = PendingGrant{message.from, message.ballot};
+    GiveGrant();
+  } else if (fresh && message.ballot > promised && !Busy(vote.handover)) {
+    if (state_.role == Role::kPrimary) StepDown(NoticeKind::kRole);
+    EndElection();
+    Unfollow();
+    Promise(message.ballot);
+    state_.election.grant = PendingGrant{message.from, message.ballot};
+    state_.election.due = state_.now + ElectionDelay();
+  } else {
+    SendTo(message.from, VoteReply{message.ballot, false, FlushedPosition()});
+  }
+}
+
+void Replicator::GiveGrant() {
+  ElectionState& election = state_.election;
+  if (!election.grant || !PromiseFlushed()) return;
+  const PendingGrant grant = *election.grant;
+  election.grant.reset();
+  if (grant.candidate != state_.promise.hard.promised) return;
+  SendTo(grant.to, VoteReply{grant.candidate, true, FlushedPosition()});
+}
+
+void Replicator::On(const Message& message, const VoteReply& reply) {
+  ElectionState& election = state_.election;
+  if (election.phase != ElectionPhase::kVoting || reply.candidate != election.candidate) return;
+  if (!reply.granted) {
+    // Somebody else is ahead, by ballot: this one cannot be won with that vote any more.
+    if (message.ballot > election.candidate) FailElection();
+    return;
+  }
+  const Member* member = configuration().Find(message.from);
+  if (member == nullptr || member->kind != MemberKind::kVoter) return;
+  if (member->incarnation != message.incarnation || !PromiseFlushed()) return;
+  std::vector<MemberId>& votes = election.votes;
+  if (std::find(votes.begin(), votes.end(), message.from) != votes.end()) return;
+  votes.push_back(message.from);
+  CountVotes();
+}
+
+void Replicator::CountVotes() {
+  ElectionState& election = state_.election;
+  if (election.votes.size() < configuration().votes || !PromiseFlushed()) return;
+  RL_CHECK(election.candidate == state_.promise.hard.promised);
+  if (options_.base_api && state_.role != Role::kPrimary) {
+    election.phase = ElectionPhase::kWon;
+    election.ends = election.waits_until = 0;
+    Tell(NoticeKind::kElected).term = election.candidate;
+  } else {
+    Lead();
+  }
+}
+
+void Replicator::EndElection() {
+  ElectionState& election = state_.election;
+  election.phase = ElectionPhase::kIdle;
+  election.candidate = election.handover = Ballot{};
+  election.ends = election.waits_until = 0;
+  election.donations = 0;
+  election.donor = kNobody;
+  election.answers.clear();
+  election.votes.clear();
+  election.due = state_.now + ElectionDelay();
+  if (state_.role == Role::kCandidate) {
+    state_.role = Role::kReplica;
+    Tell(NoticeKind::kRole);
+  }
+}
+
+void Replicator::FailElection() {
+  const bool tell = options_.base_api;
+  EndElection();
+  ++state_.election.failures;
+  state_.election.due = state_.now + ElectionDelay();
+  if (tell) Tell(NoticeKind::kElectionFailed);
+  // A primary whose members have promised more than its own ballot can commit nothing under it.
+  if (state_.role == Role::kPrimary) StepDown(NoticeKind::kLostQuorum);
+}
+
+void Replicator::ElectionTimers() {
+  ElectionState& election = state_.election;
+  switch (election.phase) {
+    case ElectionPhase::kIdle:
+      if (options_.base_api || state_.role == Role::kPrimary || !MayLead()) return;
+      if (state_.now < election.due) return;
+      if (Busy({})) {
+        election.due = state_.now + ElectionDelay();
+      } else {
+        const uint32_t donations = election.donations;
+        StartCanvass(options_.election_timeout);
+        if (election.phase == ElectionPhase::kCanvassing) election.donations = donations;
+      }
+      return;
+    case ElectionPhase::kCanvassing:
+      if (election.waits_until != 0 && state_.now >= election.waits_until) {
+        JudgeCanvass();
+        election.waits_until = 0;  // from now on each answer is judged as it comes
+      }
+      if (election.phase == ElectionPhase::kCanvassing && state_.now >= election.ends) {
+        FailElection();
+      }
+      return;
+    case ElectionPhase::kVoting:
+      if (state_.now >= election.ends) {
+        FailElection();
+      } else if (!election.votes.empty() && state_.now >= election.waits_until) {
+        SendToVoters(Vote{FlushedPosition(), election.handover});
+        election.waits_until = state_.now + options_.heartbeat_interval;
+      }
+      return;
+    case ElectionPhase::kSwapping:
+      if (state_.now >= election.ends) {
+        FailElection();
+      } else if (!state_.in_sync.certain && state_.now >= state_.in_sync.retry_at) {
+        ReadWitness();
+      }
+      return;
+    case ElectionPhase::kWon:
+    case ElectionPhase::kAppointed:
+      return;
+  }
+}
+
+}  // namespace ringleader

@@ -1,0 +1,299 @@
+// What a primary does: ships its log, counts copies, and notices when it has lost its group.
+//
+// Rules, and what goes wrong without them:
+//   - the first record of a reign is a TERM record, and nothing counts as committed before it does.
+//     A record of an earlier reign that has reached K copies can still be overwritten by a
+//     candidate that has a newer term and not that record; once the TERM record is on K copies, no
+//     such candidate can win;
+//   - only acknowledgements of this ballot count. One that was given to an earlier primary says
+//   what
+//     the replica had then;
+//   - a primary that has asked for a higher ballot commits nothing until it has won: its voters
+//     promise not to acknowledge the old one any more, and so does it itself;
+//   - a primary without V voters for an election timeout steps down: by then another one may lead,
+//     and whoever writes here waits in vain.
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "base/check.h"
+#include "core/replicator.h"
+
+namespace ringleader {
+
+void Replicator::Lead() {
+  RL_CHECK(PromiseFlushed() && !state_.log.rolling_back);
+  const std::optional<Configuration> founding = state_.election.founding;
+  PrimaryState& primary = state_.primary;
+  const uint8_t levels = primary.levels;
+  EndElection();
+  state_.election.failures = 0;
+  state_.election.founding = founding;
+  Unfollow();
+  primary = {};
+  primary.levels = levels;
+  primary.term = state_.promise.hard.promised;
+  primary.since = state_.now;
+  primary.heartbeat_now = true;
+  state_.in_sync.growing = {};
+  state_.in_sync.takeover_end = state_.log.end;
+  state_.role = Role::kPrimary;
+  if (!state_.promise.hard.established) {
+    state_.promise.hard.established = true;
+    Save();
+  }
+  ResetPeers();
+  out_->log.push_back(AppendTerm{primary.term, options_.self});
+  Tell(NoticeKind::kRole);
+}
+
+void Replicator::On(const TermAppended& event) {
+  PrimaryState& primary = state_.primary;
+  LogState& log = state_.log;
+  RL_CHECK(state_.role == Role::kPrimary && event.term == primary.term);
+  RL_CHECK(event.start >= log.end && event.end > event.start);
+  RL_CHECK(log.terms.Add({event.term, event.start}));
+  log.end = event.end;
+  primary.term_end = event.end;
+  if (state_.election.founding) Found();
+}
+
+void Replicator::StepDown(NoticeKind why) {
+  RL_CHECK(state_.role == Role::kPrimary);
+  out_->log.push_back(StopWriters{});
+  RefuseReads();
+  state_.role = Role::kReplica;
+  const uint8_t levels = state_.primary.levels;
+  state_.primary = {};
+  state_.primary.levels = levels;
+  state_.replica = {};
+  state_.replica.sync_allowed = true;
+  EndElection();
+  Tell(NoticeKind::kRole);
+  if (why != NoticeKind::kRole) Tell(why);
+}
+
+void Replicator::ResetPeers() {
+  std::vector<Progress>& peers = state_.primary.peers;
+  std::vector<Progress> before = std::move(peers);
+  peers.clear();
+  for (const Member& member : configuration().members) {
+    if (member.id == options_.self) continue;
+    const auto same = [&member](const Progress& peer) {
+      return peer.id == member.id && peer.incarnation == member.incarnation;
+    };
+    const auto at = std::find_if(before.begin(), before.end(), same);
+    if (at != before.end()) {
+      peers.push_back(*at);
+    } else {
+      Progress& peer = peers.emplace_back();
+      peer.id = member.id;
+      peer.incarnation = member.incarnation;
+    }
+  }
+}
+
+Progress* Replicator::Peer(MemberId id) {
+  for (Progress& peer : state_.primary.peers) {
+    if (peer.id == id) return &peer;
+  }
+  return nullptr;
+}
+
+bool Replicator::Counts(const Progress& peer) const {
+  const Member* member = configuration().Find(peer.id);
+  return member != nullptr && member->kind == MemberKind::kVoter &&
+         member->incarnation == peer.incarnation;
+}
+
+void Replicator::On(const Message& message, const Ack& ack) {
+  if (message.ballot > state_.promise.hard.promised) {
+    if (state_.role == Role::kPrimary) HigherBallot(message.ballot);
+    return;
+  }
+  if (state_.role != Role::kPrimary || message.ballot != state_.primary.term) return;
+  if (options_.base_api) ResetPeers();  // a member may be new, or have a new disk
+  Progress* peer = Peer(message.from);
+  if (peer == nullptr || peer->incarnation != message.incarnation) {
+    Tell(NoticeKind::kStranger).member = message.from;
+    return;
+  }
+  const Lsn end = state_.log.end;
+  const bool true_positions = ack.received <= end && ack.written <= ack.received &&
+                              ack.flushed <= ack.written && ack.applied <= ack.received;
+  if (!true_positions || ack.sent_at > state_.now) return;
+  peer->heard_at = state_.now;
+  peer->echoed = std::max(peer->echoed, ack.sent_at);
+  peer->received = std::max(peer->received, ack.received);
+  peer->written = std::max(peer->written, ack.written);
+  peer->flushed = std::max(peer->flushed, ack.flushed);
+  peer->applied = std::max(peer->applied, ack.applied);
+  peer->broken = ack.problem == AckProblem::kBroken;
+  if (ack.problem == AckProblem::kGap || ack.problem == AckProblem::kFork) {
+    Resync(*peer, ack);
+  } else if (ack.received.value > 0) {
+    // It has part of this very reign, so it can be sent what comes behind.
+    if (peer->state != PeerState::kStreaming) peer->next = ack.received;
+    peer->next = std::max(peer->next, peer->received);
+    peer->state = PeerState::kStreaming;
+  }
+}
+
+// Where the two logs part follows from their tables of terms: one round trip, however long ago.
+void Replicator::Resync(Progress& peer, const Ack& ack) {
+  const LogState& log = state_.log;
+  const Lsn fork = log.terms.Fork(log.end, ack.terms, ack.end.lsn);
+  const bool comparable = fork > Lsn(0) || ack.end.lsn == Lsn(0);
+  if (!comparable || fork < log.start) {
+    peer.state = PeerState::kSnapshot;
+    SendTo(peer.id, Outdated{log.start});
+    return;
+  }
+  // It no longer has what it said it had flushed: it is not counted on any more.
+  peer.flushed = std::min(peer.flushed, fork);
+  peer.written = std::min(peer.written, fork);
+  peer.received = std::min(peer.received, fork);
+  peer.applied = std::min(peer.applied, fork);
+  peer.next = fork;
+  peer.state = PeerState::kStreaming;
+  peer.shipping = false;
+}
+
+void Replicator::On(const Message& message, const Request& request) {
+  const LogState& log = state_.log;
+  const Lsn from = request.from.lsn;
+  const bool held = from >= log.start && from < log.end && !log.rolling_back &&
+                    log.terms.At(from) == request.from.term;
+  if (!held) {
+    SendTo(message.from, Refusal{request.from});
+    return;
+  }
+  Ship ship;
+  ship.to = message.from;
+  ship.head.previous = request.from;
+  ship.head.commit = state_.commit;
+  ship.head.log_end = log.end;
+  ship.head.from_primary = false;
+  ship.head.resent = true;
+  ship.end_limit = log.end;
+  ship.limit_bytes = std::min(request.limit_bytes, kMaxAppendBytes);
+  if (options_.request_bytes > 0) {
+    ship.limit_bytes = std::min(ship.limit_bytes, options_.request_bytes);
+  }
+  out_->ship.push_back(std::move(ship));
+}
+
+void Replicator::On(const Message& message, const Hello& hello) {
+  if (hello.contact.size() > kMaxContactBytes) return;
+  Notice& notice = Tell(NoticeKind::kNewMember);
+  notice.member = message.from;
+  notice.position = hello.last;
+  notice.contact = hello.contact;
+  if (state_.role == Role::kPrimary) state_.primary.heartbeat_now = true;
+}
+
+void Replicator::ShipAll() {
+  for (Progress& peer : state_.primary.peers) {
+    if (peer.state == PeerState::kStreaming && !peer.shipping && !peer.broken) ShipTo(peer);
+  }
+}
+
+void Replicator::ShipTo(Progress& peer) {
+  const LogState& log = state_.log;
+  if (peer.next >= log.end) return;
+  if (peer.next < log.start) {
+    peer.state = PeerState::kSnapshot;
+    SendTo(peer.id, Outdated{log.start});
+    return;
+  }
+  const uint64_t under_way = peer.next > peer.received ? peer.next - peer.received : 0;
+  if (under_way >= options_.window_bytes) return;
+  Ship ship;
+  ship.to = peer.id;
+  ship.head.previous = log.terms.PositionAt(peer.next);
+  ship.head.commit = state_.commit;
+  ship.head.log_end = log.end;
+  ship.head.levels = state_.primary.levels;
+  ship.end_limit = log.end;
+  ship.limit_bytes = std::min(options_.append_bytes, options_.window_bytes - under_way);
+  peer.shipping = true;
+  out_->ship.push_back(std::move(ship));
+}
+
+void Replicator::On(const Shipped& event) {
+  if (state_.role != Role::kPrimary) return;
+  Progress* peer = Peer(event.to);
+  if (peer == nullptr || !peer->shipping) return;
+  peer->shipping = false;
+  if (event.end > peer->next) {
+    peer->next = std::min(event.end, state_.log.end);
+  } else {
+    // Not there any more: LogTrimmed says so as well, and then a snapshot is next.
+    peer->state = PeerState::kProbing;
+  }
+}
+
+void Replicator::AdvanceCommit() {
+  const PrimaryState& primary = state_.primary;
+  const Configuration& now = configuration();
+  if (primary.term_end.value == 0 || primary.term != state_.promise.hard.promised) return;
+  if (now.copies == 0 || now.rule != QuorumRule::kVotes) return;
+  std::vector<Lsn> flushed;
+  if (IsVoter()) flushed.push_back(state_.log.flushed);
+  for (const Progress& peer : primary.peers) {
+    if (Counts(peer)) flushed.push_back(peer.flushed);
+  }
+  if (flushed.size() < now.copies) return;
+  std::sort(flushed.begin(), flushed.end(), std::greater<>());
+  const Lsn kept = flushed[now.copies - 1];
+  if (kept >= primary.term_end) RaiseCommit(kept);
+}
+
+void Replicator::SendHeartbeats() {
+  PrimaryState& primary = state_.primary;
+  if (!primary.heartbeat_now && state_.now < primary.heartbeat_at) return;
+  primary.heartbeat_now = false;
+  primary.heartbeat_at = state_.now + options_.heartbeat_interval;
+  Heartbeat heartbeat;
+  heartbeat.sent_at = state_.now;
+  heartbeat.end = state_.log.terms.PositionAt(state_.log.end);
+  heartbeat.commit = state_.commit;
+  heartbeat.has_quorum = HasQuorum(options_.election_timeout);
+  if (!primary.lease_dropped && !options_.base_api) heartbeat.lease = options_.lease;
+  if (options_.base_api) {
+    SendTo(kNobody, heartbeat);
+    return;
+  }
+  for (const Progress& peer : primary.peers) SendTo(peer.id, heartbeat);
+}
+
+// Whether V voters, this one included, have followed this reign at some time within the last
+// `window`: by the times at which the heartbeats that they have answered were sent.
+bool Replicator::HasQuorum(Nanos window) const {
+  uint32_t voters = IsVoter() ? 1 : 0;
+  for (const Progress& peer : state_.primary.peers) {
+    if (Counts(peer) && peer.echoed != 0 && state_.now - peer.echoed < window) ++voters;
+  }
+  return voters >= configuration().votes;
+}
+
+void Replicator::PrimaryTimers() {
+  const PrimaryState& primary = state_.primary;
+  if (options_.base_api || configuration().version == 0) return;
+  if (configuration().rule != QuorumRule::kVotes) return;
+  if (state_.now - primary.since < options_.election_timeout) return;
+  if (!HasQuorum(options_.election_timeout)) StepDown(NoticeKind::kLostQuorum);
+}
+
+// A voter has promised more than this primary's ballot, to a candidate that has not won. It can
+// only be won back with a ballot that is higher still: asked for without giving up the reign.
+void Replicator::HigherBallot(Ballot seen) {
+  state_.election.seen = std::max(state_.election.seen, seen.counter);
+  if (options_.base_api) {
+    StepDown(NoticeKind::kDuplicatePrimary);
+  } else if (state_.election.phase == ElectionPhase::kIdle) {
+    CallVote(state_.primary.term);
+  }
+}
+
+}  // namespace ringleader
