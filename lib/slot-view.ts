@@ -53,6 +53,11 @@ export class SlotView implements ReadSource {
     if (this.#guard === undefined) this.#guard = this.#context.reads.guard(this.#slot)
   }
 
+  /** The same from the end of this turn on, where it has not ended by then. */
+  releaseWhenCollectedLater(): void {
+    this.#context.reads.guardLater(this)
+  }
+
   idOf(table: Table): number {
     if (this.#context.catalogue.state === this.#state) return currentId(table)
     const known = this.#ids?.get(table)

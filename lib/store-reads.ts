@@ -31,6 +31,12 @@ export interface ValuesHolder {
   saveValues(): void
 }
 
+/** A view that may be forgotten by whoever holds it. */
+export interface ForgettableView {
+  readonly ended: boolean
+  releaseWhenCollected(): void
+}
+
 /** What is read from: a slot, and the ids that databases have in it. */
 export interface ReadSource {
   /** Throws where it has ended. */
@@ -82,6 +88,14 @@ export class StoreReads {
   #prefixId = -1 // the id that stands at the start of #keys
   #holder: ValuesHolder | undefined
   #held = false // slot 0 is to be released at the end of this turn
+
+  #begun: ForgettableView[] = [] // in this turn
+
+  readonly #guardBegun = () => {
+    const begun = this.#begun
+    this.#begun = []
+    for (const view of begun) if (!view.ended) view.releaseWhenCollected()
+  }
 
   readonly #releaseAlone = () => {
     this.#held = false
@@ -273,6 +287,11 @@ export class StoreReads {
   /** An object whose end releases the slot. */
   guard(slot: number): unknown {
     return this.#native.guard(slot)
+  }
+
+  /** A guard costs more than a short transaction: only what outlives its turn gets one. */
+  guardLater(view: ForgettableView): void {
+    if (this.#begun.push(view) === 1) setImmediate(this.#guardBegun)
   }
 
   /** Puts a row in a transaction. */

@@ -36,6 +36,7 @@ export class Transaction extends ReadView {
     super(context, view)
     this.#context = context
     this.#view = view
+    view.releaseWhenCollectedLater()
   }
 
   static {

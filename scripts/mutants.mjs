@@ -1,5 +1,9 @@
-// Proves the tests: every bug planted in native/base/mutant.h must be noticed by the tests that are
-// named for it here, and those tests must pass without it.
+// Proves the tests: every planted bug must be noticed by the tests that are named for it here, and
+// those tests must pass without it. A planted bug is one of
+//
+//   native/base/mutant.h       compiled into program and addon by the target `mutants`; in the
+//                              program those in `tests` have to notice, in the addon that in `unit`
+//   support/lib-mutants.mjs    a change of one line of a compiled file of lib
 //
 //   node scripts/mutants.mjs [NAME...]
 //
@@ -7,11 +11,13 @@
 import { readFileSync } from 'node:fs'
 
 import { countLine } from './support/counts.mjs'
+import { libMutants, withMutant } from './support/lib-mutants.mjs'
 import { mutantsFile } from './support/presets.mjs'
 import { at } from './support/project.mjs'
 import { run } from './support/run.mjs'
 
 const timeLimitMs = 60_000
+const unitTimeLimitMs = 30_000
 
 const mutants = [
   { name: 'SkipDataSync', tests: ['log_powercut.every_promise_survives'] },
@@ -65,6 +71,37 @@ const mutants = [
   },
   { name: 'RollBackKeepsMark', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
   { name: 'RollBackKeepsTail', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
+  {
+    name: 'ReaderKeepsHalf',
+    tests: ['log_reader.a_transaction_that_could_not_be_read_is_read_later'],
+  },
+  {
+    name: 'ForgetFulfilled',
+    tests: ['log_service.a_request_that_another_process_is_fulfilling_is_told_at_once'],
+  },
+  { name: 'SkipReclaim', tests: ['store_death.redo_has_room_for_a_transaction_of_any_size'] },
+  {
+    name: 'IgnoreStaleIds',
+    unit: ['unit/database', 'clearing takes all rows at once, for everybody'],
+  },
+  {
+    name: 'KeepGuardedSlot',
+    unit: ['process/views', 'forgotten snapshots, walks and transactions give their places back'],
+  },
+  {
+    name: 'GuardAnyGeneration',
+    unit: ['process/views', 'forgotten snapshots, walks and transactions give their places back'],
+  },
+  { name: 'CloseBesideJobs', unit: ['unit/environment', 'closing waits for what is under way'] },
+  {
+    name: 'ShareQueuedBytes',
+    unit: ['unit/database', 'commits that wait for room keep their bytes'],
+  },
+  { name: 'WakeOneThread', unit: ['unit/environment', 'an environment that is open twice is one'] },
+  {
+    name: 'CloseSharedStore',
+    unit: ['unit/environment', 'an environment that is open twice is one'],
+  },
 ]
 
 // kNone and kCount are not bugs.
@@ -87,18 +124,41 @@ for (const name of declared.filter((name) => name !== 'Count')) {
   if (!mutants.some((mutant) => mutant.name === name)) count(false, `${name}: no test is named`)
 }
 
+const ava = at('node_modules', 'ava/entrypoints/cli.mjs')
+const unitTest = ([file, title], options = {}) => {
+  const env = { RINGLEADER_ADDON: mutantsFile('ringleader.node'), ...options.env }
+  const command = [process.execPath, ava, '--tap', `test/${file}.test.ts`, '--match', title]
+  return run(command, { logFile, timeoutMs: unitTimeLimitMs, ...options, env })
+}
+
 const wanted = process.argv.slice(2)
-const chosen = mutants.filter(({ name }) => wanted.length === 0 || wanted.includes(name))
+const isChosen = ({ name }) => wanted.length === 0 || wanted.includes(name)
+const chosen = [...mutants, ...libMutants].filter(isChosen)
 
-const tests = [...new Set(chosen.flatMap((mutant) => mutant.tests))]
-const healthy = await nativeTest(...tests)
-count(healthy.code === 0, `${tests.join(' ')}: fail without any planted bug`)
+const tests = [...new Set(chosen.flatMap((mutant) => mutant.tests ?? []))]
+if (tests.length > 0) {
+  const healthy = await nativeTest(...tests)
+  count(healthy.code === 0, `${tests.join(' ')}: fail without any planted bug`)
+}
+const unitTests = new Map(chosen.flatMap(({ unit }) => (unit ? [[unit.join(': '), unit]] : [])))
+for (const [text, unit] of unitTests) {
+  const healthy = await unitTest(unit)
+  count(healthy.code === 0, `${text}: fails without any planted bug`)
+}
 
-for (const { name, tests } of chosen) {
-  const { code, timedOut } = await nativeTest(`--mutant=${name}`, ...tests)
+const runMutant = (mutant) => {
+  const { name, tests, unit, file } = mutant
+  if (tests) return nativeTest(`--mutant=${name}`, ...tests)
+  if (!file) return unitTest(unit, { env: { RINGLEADER_MUTANT: name } })
+  return withMutant(mutant, (cwd) => unitTest(unit, { cwd }))
+}
+
+for (const mutant of chosen) {
+  const { name } = mutant
+  const { code, timedOut } = await runMutant(mutant)
   // 1: a test has failed. A signal: a check inside the engine has. 2: there is no such mutant.
   const noticed = timedOut || code === 1 || code > 128
-  count(noticed, `${name} survives ${tests.join(' ')} (exit code ${code})`)
+  count(noticed, `${name} survives ${mutant.tests ?? mutant.unit} (exit code ${code})`)
   if (noticed) console.log(`${name}: noticed${timedOut ? ' (never ends)' : ''}`)
 }
 

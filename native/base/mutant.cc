@@ -67,6 +67,26 @@ const char* MutantName(Mutant mutant) {
       return "RollBackKeepsMark";
     case Mutant::kRollBackKeepsTail:
       return "RollBackKeepsTail";
+    case Mutant::kReaderKeepsHalf:
+      return "ReaderKeepsHalf";
+    case Mutant::kForgetFulfilled:
+      return "ForgetFulfilled";
+    case Mutant::kSkipReclaim:
+      return "SkipReclaim";
+    case Mutant::kIgnoreStaleIds:
+      return "IgnoreStaleIds";
+    case Mutant::kKeepGuardedSlot:
+      return "KeepGuardedSlot";
+    case Mutant::kGuardAnyGeneration:
+      return "GuardAnyGeneration";
+    case Mutant::kCloseBesideJobs:
+      return "CloseBesideJobs";
+    case Mutant::kShareQueuedBytes:
+      return "ShareQueuedBytes";
+    case Mutant::kWakeOneThread:
+      return "WakeOneThread";
+    case Mutant::kCloseSharedStore:
+      return "CloseSharedStore";
     case Mutant::kSkipFrameChecksum:
       return "SkipFrameChecksum";
     case Mutant::kSkipFrameLength:

@@ -36,6 +36,16 @@ enum class Mutant : uint8_t {
   kBulkLoadEarlyName,          // a bulk load has its name before its last rows are synced
   kRollBackKeepsMark,          // a roll-back leaves the durable mark where it was
   kRollBackKeepsTail,          // a roll-back leaves the bytes that it discards on the disk
+  kReaderKeepsHalf,            // a reader that fails inside a transaction goes on behind it
+  kForgetFulfilled,            // a request that another process has fulfilled is not told
+  kSkipReclaim,                // what a dead writer had taken in a generation stays taken
+  kIgnoreStaleIds,             // ids of databases are used although the catalogue has changed
+  kKeepGuardedSlot,            // a view that JavaScript has forgotten keeps its slot
+  kGuardAnyGeneration,         // ... gives back a slot that is somebody else's by now
+  kCloseBesideJobs,            // an environment is closed while its jobs are running
+  kShareQueuedBytes,           // commits that wait keep their bytes where the next ones are written
+  kWakeOneThread,              // of the threads that share a store one is told of progress
+  kCloseSharedStore,           // the first thread that closes a shared store ends it for all
   kSkipFrameChecksum,          // the checksum of a message is not compared
   kSkipFrameLength,            // a message may be longer or shorter than it says
   kAcceptDamagedHardState,     // the checksum of a copy of the hard state is not compared

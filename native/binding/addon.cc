@@ -8,9 +8,12 @@
 //
 // Called once per environment, that is, by the main thread and by every worker thread that loads
 // the package.
+#include <cstdlib>
 #include <memory>
 #include <string>
 
+#include "base/check.h"
+#include "base/mutant.h"
 #include "binding/bulk_loader.h"
 #include "binding/convert.h"
 #include "binding/job.h"
@@ -85,7 +88,16 @@ Napi::Value Restore(const Napi::CallbackInfo& info) {
       });
 }
 
+// Where there are planted bugs: RINGLEADER_MUTANT names the one to switch on.
+void SelectMutantOfProcess() {
+#ifdef RINGLEADER_MUTANTS
+  const char* const name = std::getenv("RINGLEADER_MUTANT");
+  RL_CHECK(name == nullptr || SelectMutant(name));
+#endif
+}
+
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  SelectMutantOfProcess();
   auto* data = new AddonData;
   env.SetInstanceData<AddonData>(data);
   data->log_handle = Napi::Persistent(LogHandle::Define(env));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace ringleader::binding {
 namespace {
@@ -133,7 +134,7 @@ Napi::Value Owner::StartClose(Napi::Env env) {
     if (std::exchange(busy_, false)) LetGo();
   });
   const Napi::Value promise(env, close_->promise());
-  if (running_ == 0) StartClosing();
+  if (running_ == 0 || RL_MUTANT(kCloseBesideJobs)) StartClosing();
   return promise;
 }
 

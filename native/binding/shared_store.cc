@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/mutant.h"
 #include "env/env.h"
 
 namespace ringleader::binding {
@@ -85,7 +86,10 @@ Result<std::unique_ptr<SharedStore::Use>> SharedStore::Open(const std::string& d
 
 void SharedStore::Raise() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (ProgressSignal* signal : listeners_) signal->Raise();
+  for (ProgressSignal* signal : listeners_) {
+    signal->Raise();
+    if (RL_MUTANT(kWakeOneThread)) break;
+  }
 }
 
 void SharedStore::Use::Listen(ProgressSignal* signal) {
@@ -103,7 +107,7 @@ Status SharedStore::Use::Close() {
   }
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);
-  if (shared.uses_ > 1) {
+  if (shared.uses_ > 1 && !RL_MUTANT(kCloseSharedStore)) {
     // Flushed while this use still counts: the store must not go away meanwhile.
     lock.unlock();
     Log& log = shared.store_->log();

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/mutant.h"
 #include "store/committer.h"
 
 namespace ringleader::binding {
@@ -466,7 +467,9 @@ napi_value StoreReader::MakeGuard(napi_env env, napi_callback_info info) {
     StoreReader& reader = *guard->reader;
     if (reader.store_ == nullptr) return;
     const Slot* slot = reader.SlotOf(guard->slot);
-    if (slot != nullptr && slot->generation == guard->generation) reader.ReleaseSlot(guard->slot);
+    if (slot == nullptr || RL_MUTANT(kKeepGuardedSlot)) return;
+    const bool same = slot->generation == guard->generation || RL_MUTANT(kGuardAnyGeneration);
+    if (same) reader.ReleaseSlot(guard->slot);
   };
   if (napi_create_external(env, guard, finalize, nullptr, &object) != napi_ok) delete guard;
   return object;

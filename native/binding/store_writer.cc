@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/mutant.h"
 #include "env/env.h"
 
 namespace ringleader::binding {
@@ -214,7 +215,7 @@ void StoreWriter::Queue(std::span<StoreSubmission> items) {
     if (copy.kind != RecordKind::kOperations) continue;
     const Bytes payload = copy.commit.payload;
     std::copy(payload.begin(), payload.end(), to);
-    copy.commit.payload = {to, payload.size()};
+    if (!RL_MUTANT(kShareQueuedBytes)) copy.commit.payload = {to, payload.size()};
     copy.bytes = bytes;
     to += payload.size();
   }

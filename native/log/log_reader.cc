@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/mutant.h"
+
 namespace ringleader {
 
 LogReader::LogReader(LogRegion& region, const SegmentFiles& files, LogFlusher& flusher, Lsn from)
@@ -110,10 +112,14 @@ Status LogReader::FollowHistory() {
     return Status(Code::kRolledBack, "the log has been rolled back to below this position");
   }
   history_ = history;
-  position_ = returned_.position;
-  chain_ = returned_.chain;
-  scanner_.reset();
+  GoBackTo(returned_);
   return Status::Ok();
+}
+
+void LogReader::GoBackTo(const Place& place) {
+  position_ = place.position;
+  chain_ = place.chain;
+  scanner_.reset();
 }
 
 // A roll-back becomes known before it changes the first byte of a file: what was read while the
@@ -137,27 +143,27 @@ Result<std::optional<LogEntry>> LogReader::NextHere() {
     // Reads go on after a failure and on a full disk, with what the kernel had until then.
     visible = std::min(visible, Lsn(region_->flushed.written.load(std::memory_order_acquire)));
   }
+  std::optional<Place> began;
+  auto next = Assemble(visible, &began);
+  // Not all of the transaction is written yet, or can be read now: the next call begins with it
+  // again.
+  const bool stays = RL_MUTANT(kReaderKeepsHalf) && !next.ok();
+  if (began && !(next.ok() && next.value()) && !stays) GoBackTo(*began);
+  return next;
+}
+
+// `began`: where the transaction begins that the reader is in the middle of.
+Result<std::optional<LogEntry>> LogReader::Assemble(Lsn visible, std::optional<Place>* began) {
   LogEntry entry;
-  bool open = false;  // in the middle of a transaction of several records
   assembled_.clear();
-  std::optional<ChainState> before_run;
   Record record;
   for (;;) {
     const std::optional<ChainState> before = chain_;
     RL_ASSIGN_OR_RETURN(const bool found, NextRecord(&record, visible));
-    if (!found) {
-      // Not all of the transaction is written yet: the next call begins with it again.
-      if (open) {
-        position_ = entry.lsn;
-        chain_ = before_run;
-        scanner_.reset();
-      }
-      return std::optional<LogEntry>();
-    }
+    if (!found) return std::optional<LogEntry>();
     if (record.type() == RecordType::kPadding) continue;
     if (!record.continues()) {
-      open = true;
-      before_run = before;
+      *began = {record.lsn(), before};
       assembled_.clear();
       entry = {record.lsn(),
                record.end(),
@@ -167,7 +173,7 @@ Result<std::optional<LogEntry>> LogReader::NextHere() {
                record.header.commit_time_us,
                record.payload};
     }
-    if (!open) continue;  // the rest of a transaction that began before the reader did
+    if (!*began) continue;  // the rest of a transaction that began before the reader did
     if (record.continues() || record.more()) {
       if (assembled_.size() + record.payload.size() > kMaxTransactionBytes) {
         return Status(Code::kCorruption, "log at " + std::to_string(record.lsn().value) +

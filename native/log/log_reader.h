@@ -55,7 +55,9 @@ class LogReader {
   };
 
   Status FollowHistory();
+  void GoBackTo(const Place& place);
   Result<std::optional<LogEntry>> NextHere();
+  Result<std::optional<LogEntry>> Assemble(Lsn visible, std::optional<Place>* began);
   Result<bool> NextRecord(Record* record, Lsn visible);
   Status OpenSegment();
   Status Explain(SegmentScanner::Step step);

@@ -8,11 +8,22 @@
 namespace ringleader {
 namespace {
 
-// Room is kept for inserting the transactions of a dead writer once more, up to this size.
+// Transactions up to this size are admitted where they fit in twice: so whoever has to insert what
+// a dead writer left need not look for the room that it took and did not use.
 constexpr uint64_t kRedoBytes = uint64_t{1} << 20;
 
 Status OverlayDamaged() {
   return Status(Code::kCorruption, "the overlay in shared memory is damaged");
+}
+
+// All of it was admitted once, so what is missing fits where the dead have left nothing behind.
+Status FindRedoRoom(Generation& generation, const Operation& operation) {
+  const uint64_t bytes = Generation::InsertBytes(operation.row_key.size(), operation.value.size());
+  const auto fits = [&] { return generation.used_bytes() + bytes <= generation.capacity(); };
+  if (fits()) return Status::Ok();
+  RL_RETURN_IF_ERROR(generation.Reclaim());
+  if (fits()) return Status::Ok();
+  return Status(Code::kFailed, "no room to insert what a dead process had committed");
 }
 
 Admission Refuse(Commit& commit, Verdict verdict) {
@@ -40,11 +51,7 @@ Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again)
         continue;
       }
     }
-    if (again && generation.used_bytes() +
-                         Generation::InsertBytes(operation.row_key.size(), operation.value.size()) >
-                     generation.capacity()) {
-      return Status(Code::kFailed, "no room to insert what a dead process had committed");
-    }
+    if (again) RL_RETURN_IF_ERROR(FindRedoRoom(generation, operation));
     RL_RETURN_IF_ERROR(
         generation.Insert(end, operation.row_key, hash, operation.removes(), operation.value));
   }

@@ -15,12 +15,12 @@
 //
 // What a reader may see is bounded by its snapshot: versions above it are passed over.
 //
-// A death costs at most the memory of one insert, the upper links of its node (which only serve
-// speed) and one in the counts.
+// A death costs at most the memory of one insert until somebody calls Reclaim, the upper links of
+// its node (which only serve speed) and one in the counts.
 //
 // Links come from shared memory: every one is checked to lie inside the generation before it is
 // followed, and every length to stay inside it.
-// Threads: Insert one at a time, everything else any.
+// Threads: Insert and Reclaim one at a time, everything else any.
 #pragma once
 
 #include <atomic>
@@ -84,6 +84,10 @@ class Generation {
   // The newest version of all, whatever the snapshot: for validation, which compares row->version.
   Found Newest(Bytes row_key, uint64_t hash, Row* row) const;
 
+  // After a writer's death: what it had taken and not linked is free again. Walks everything. One
+  // at a time with Insert.
+  Status Reclaim();
+
   // Walks every node and version: kCorruption where a link leads outside, row keys or versions are
   // out of order, or a version does not lie above `above` and at or below `up_to`.
   Status Verify(Lsn above, Lsn up_to) const;
@@ -145,6 +149,7 @@ class Generation {
   bool FindLast(uint32_t* node) const;
   Found ReadVersion(uint32_t node, uint64_t at, Row* row) const;
   Status VerifyVersions(uint32_t node, uint64_t above, uint64_t up_to) const;
+  Status FindLinkedEnd(uint32_t* end) const;
 
   uint32_t FirstFree() const;
   bool Take(uint32_t free, uint64_t bytes);

@@ -65,6 +65,14 @@ class Child {
 
   pid_t pid() const { return pid_; }
 
+  // Whether the body has not come to its end.
+  bool alive() const {
+    siginfo_t info{};
+    return pid_ > 0 &&
+           waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+  }
+
   // Waits for the end of the body, which must come by itself and without a failed check.
   void Join() {
     const int status = Wait();

@@ -44,8 +44,11 @@ struct Register {
 uint64_t Seed();
 // Scale of random campaigns: 1 in the ordinary run; RINGLEADER_TEST_SCALE multiplies it.
 uint64_t Scale(uint64_t count);
-// A fresh directory below the system's temporary directory, removed when the test has passed.
+// A fresh directory below the system's temporary directory, removed when the test has ended
+// (temp_dirs.h).
 std::string TempDir();
+// The same in memory where that can be: for tests that are not about the disk.
+std::string MemoryDir();
 
 template <typename T>
 std::string Show(const T& value) {

@@ -35,33 +35,6 @@ struct Section {
   Left left = Left::kNothing;
 };
 
-// A directory in memory where there is one: what is tested here is not the disk.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    std::string pattern = "/dev/shm/ringleader-step-XXXXXX";
-    if (mkdtemp(pattern.data()) != nullptr) owned_ = pattern;
-    path_ = owned_.empty() ? TempDir() : owned_;
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    // What was killed last left its shared memory behind.
-    for (const auto& entry : std::filesystem::directory_iterator(path_, ignored)) {
-      const std::string region = RegionPath(entry.path().string());
-      if (!region.empty()) unlink(region.c_str());
-    }
-    if (!owned_.empty()) std::filesystem::remove_all(owned_, ignored);
-  }
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string owned_;
-  std::string path_;
-};
-
 // The ledger, in a file descriptor that the target program inherits.
 class SharedLedger {
  public:

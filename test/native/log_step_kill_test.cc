@@ -159,7 +159,7 @@ class Sweep {
   void NewLog() {
     Leave();
     ledger_.Clear();
-    directory_ = scratch_.path() + "/" + std::to_string(logs_++);
+    directory_ = scratch_ + "/" + std::to_string(logs_++);
     if (section_.fresh) return;
     FormatFor(section_, directory_);
     StartWitness();
@@ -168,7 +168,7 @@ class Sweep {
 
   const Section section_;
   const OneProcessor one_processor_;
-  ScratchDirectory scratch_;
+  const std::string scratch_ = MemoryDir();
   SharedLedger ledger_;
   std::string directory_;
   std::unique_ptr<Witness> witness_;

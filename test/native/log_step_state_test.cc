@@ -31,7 +31,7 @@ class StateSweep {
   explicit StateSweep(const Section& section) : section_(section), dice_(Seed()) {}
 
   void Run() {
-    directory_ = scratch_.path() + "/log";
+    directory_ = scratch_ + "/log";
     if (!section_.fresh) FormatFor(section_, directory_);
     if (section_.fresh) std::filesystem::create_directory(directory_);
     std::unique_ptr<Child> bystander;
@@ -83,7 +83,7 @@ class StateSweep {
   void CheckState(const ChangeWatch& watch, pid_t dead, uint64_t step) {
     for (const bool alone : {false, true}) {
       if (!alone && !section_.witnessed) continue;
-      const Snapshot copy(directory_, scratch_.path() + "/copy", watch.region(), dead);
+      const Snapshot copy(directory_, scratch_ + "/copy", watch.region(), dead);
       Child child([&] {
         alarm(kPatienceSeconds);
         Live(copy.directory(), alone);
@@ -116,7 +116,7 @@ class StateSweep {
   const Section section_;
   std::mt19937_64 dice_;
   const OneProcessor one_processor_;
-  ScratchDirectory scratch_;
+  const std::string scratch_ = MemoryDir();
   SharedLedger ledger_;
   std::string directory_;
   uint64_t steps_ = 0;

@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,6 +7,7 @@
 
 #include "base/mutant.h"
 #include "harness.h"
+#include "temp_dirs.h"
 
 namespace ringleader::test {
 
@@ -18,16 +18,7 @@ std::vector<TestCase>& AllTests() {
 
 namespace {
 uint64_t g_seed = 1;
-std::vector<std::string> g_temp_dirs;
-
-void DropTempDirs(bool remove) {
-  for (const std::string& dir : g_temp_dirs) {
-    std::error_code ignored;
-    if (remove) std::filesystem::remove_all(dir, ignored);
-    if (!remove) std::printf("    kept: %s\n", dir.c_str());
-  }
-  g_temp_dirs.clear();
-}
+TempDirs* g_temp_dirs = nullptr;
 
 enum class Outcome { kPassed, kFailed, kSkipped };
 
@@ -35,12 +26,12 @@ Outcome RunOne(const TestCase& test) {
   std::string what;
   try {
     test.run();
-    DropTempDirs(true);
+    g_temp_dirs->Drop(true);
     return Outcome::kPassed;
   } catch (const Failure& failure) {
     what = failure.text;
   } catch (const Skip& skip) {
-    DropTempDirs(true);
+    g_temp_dirs->Drop(true);
     std::printf("skipped %s.%s: %s\n", test.suite, test.name, skip.reason.c_str());
     return Outcome::kSkipped;
   } catch (const std::exception& error) {
@@ -48,7 +39,7 @@ Outcome RunOne(const TestCase& test) {
   }
   std::printf("FAILED %s.%s (seed %llu)\n    %s\n", test.suite, test.name,
               static_cast<unsigned long long>(g_seed), what.c_str());
-  DropTempDirs(false);
+  g_temp_dirs->Drop(false);
   return Outcome::kFailed;
 }
 
@@ -75,11 +66,10 @@ uint64_t Scale(uint64_t count) {
   return scaled < 1 ? 1 : static_cast<uint64_t>(scaled);
 }
 
-std::string TempDir() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "ringleader-XXXXXX").string();
-  if (!mkdtemp(pattern.data())) Fail(__FILE__, __LINE__, "mkdtemp " + pattern);
-  g_temp_dirs.push_back(pattern);
-  return pattern;
+std::string TempDir() { return g_temp_dirs->Make(std::filesystem::temp_directory_path().string()); }
+
+std::string MemoryDir() {
+  return access("/dev/shm", W_OK) == 0 ? g_temp_dirs->Make("/dev/shm") : TempDir();
 }
 
 int Main(int argc, char** argv) {
@@ -101,6 +91,8 @@ int Main(int argc, char** argv) {
       filters.push_back(argv[i]);
     }
   }
+  TempDirs temp_dirs;
+  g_temp_dirs = &temp_dirs;
   int passed = 0, failed = 0, skipped = 0;
   for (const TestCase& test : AllTests()) {
     if (!Wanted(test, filters, unwanted)) continue;

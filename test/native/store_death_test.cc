@@ -91,6 +91,49 @@ TEST(store_death, redo_needs_room_for_what_is_missing_only) {
   CHECK_EQ(ValueOf(*view, KeyOf(database, "d")), "alive");
 }
 
+// What a dead writer has taken of a generation, and not used, is free again for whoever inserts its
+// transaction: also where the value is larger than the room that is left then.
+TEST(store_death, redo_has_room_for_a_transaction_of_any_size) {
+  for (const bool known : {false, true}) {
+    const std::string directory = TempDir();
+    StoreOptions options = QuietStore();
+    options.log.segment_bytes = uint64_t{4} << 20;
+    options.log.ring_bytes = uint64_t{16} << 20;
+    options.generation_bytes = uint64_t{8} << 20;
+    auto store = OpenStore(directory, options);
+    const DatabaseId database = MakeDatabase(*store, "rows");
+    const std::string small = KeyOf(database, "a"), large = KeyOf(database, "b");
+    PutRow(*store, small, "old");
+    if (known) PutRow(*store, large, "old");
+    const auto room = [&] {
+      const auto view = TakeView(*store);
+      const Generation& active = view->generations().active();
+      return active.capacity() - active.used_bytes();
+    };
+    const std::string big(room() * 2 / 3, 'b');
+    WriteSet writes;
+    CHECK_OK(writes.Put(AsBytes(small), AsBytes("new")));
+    CHECK_OK(writes.Put(AsBytes(large), AsBytes(big)));
+    DieCopying(directory, options, writes.Encode());
+    CHECK(room() < big.size());
+    const Lsn end = PutRow(*store, KeyOf(database, "c"), "alive");
+    CHECK_EQ(store->Stat().log.writer_repairs, uint64_t{1});
+    const auto expect = [&] {
+      const auto view = TakeView(*store);
+      CHECK_EQ(ValueOf(*view, small), "new");
+      CHECK(ValueOf(*view, large) == big);
+      CHECK_EQ(ValueOf(*view, KeyOf(database, "c")), "alive");
+      CHECK_OK(view->generations().active().Verify(Lsn(), end));
+    };
+    expect();
+    CHECK_OK(store->Fold());
+    expect();
+    CHECK_OK(store->Close());
+    store = OpenStore(directory, options);
+    expect();
+  }
+}
+
 // A transaction of several records whose writer dies before the last one never happened, and nobody
 // stumbles over what it leaves at the end of the log.
 TEST(store_death, half_a_transaction_is_none) {

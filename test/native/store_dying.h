@@ -1,7 +1,10 @@
-// A process that dies between the place of its transactions in the log and their place in the
+// Processes that die between the place of their transactions in the log and their place in the
 // overlay.
 #pragma once
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <csignal>
 #include <string>
 #include <vector>
@@ -45,6 +48,68 @@ inline void DieInserting(const std::string& directory,
     CHECK_OK(store->log().WaitFor(view->lsn(), Level::kWritten));
     CHECK_VALUE(const size_t placed, store->log().TryAppend(entries, appended, &hook));
     Fail(__FILE__, __LINE__, "only " + std::to_string(placed) + " are placed");
+  });
+  CHECK_EQ(child.JoinKilled(), SIGKILL);
+}
+
+// Bytes in pages of their own, of which the last one can be taken away.
+class TornBytes {
+ public:
+  explicit TornBytes(const std::vector<uint8_t>& bytes)
+      : size_(bytes.size()), pages_((bytes.size() + kPage - 1) / kPage) {
+    void* const at =
+        mmap(nullptr, pages_ * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(at != MAP_FAILED);
+    at_ = static_cast<uint8_t*>(at);
+    std::copy(bytes.begin(), bytes.end(), at_);
+  }
+  TornBytes(const TornBytes&) = delete;
+  TornBytes& operator=(const TornBytes&) = delete;
+  ~TornBytes() { munmap(at_, pages_ * kPage); }
+
+  Bytes bytes() const { return {at_, size_}; }
+  // Whoever reads on to the end is killed.
+  void Tear() const {
+    CHECK(signal(SIGSEGV, [](int) { raise(SIGKILL); }) != SIG_ERR);
+    CHECK_EQ(mprotect(at_ + (pages_ - 1) * kPage, kPage, PROT_NONE), 0);
+  }
+
+ private:
+  static constexpr size_t kPage = 4096;
+  const size_t size_, pages_;
+  uint8_t* at_;
+};
+
+// Dies while the last value is being copied into the overlay.
+class TearingHook : public WriterHook {
+ public:
+  TearingHook(Generation& generation, const TornBytes& payload)
+      : generation_(generation), payload_(payload) {}
+
+  Admission Admit(size_t, Lsn, Entry&) override { return Admission::kAppend; }
+  Status Insert(Lsn end, const Entry& entry) override {
+    payload_.Tear();
+    return InsertPayload(generation_, end, entry.payload, false);
+  }
+  Status Redo(Lsn, const Entry&) override { return Status::Ok(); }
+  void Mend() override {}
+
+ private:
+  Generation& generation_;
+  const TornBytes& payload_;
+};
+
+// A process appends `payload` and dies when its last value is in the overlay in part.
+inline void DieCopying(const std::string& directory, const StoreOptions& options,
+                       const std::vector<uint8_t>& payload) {
+  Child child([&] {
+    const auto store = OpenStore(directory, options);
+    const auto view = TakeView(*store);
+    const TornBytes torn(payload);
+    TearingHook hook(view->generations().active(), torn);
+    Entry entry;
+    entry.payload = torn.bytes();
+    CHECK_OK(store->log().Append(entry, &hook).status());
   });
   CHECK_EQ(child.JoinKilled(), SIGKILL);
 }

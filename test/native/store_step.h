@@ -29,6 +29,9 @@ struct StoreStepLedger {
   std::atomic<uint32_t> section_done;  // the target has come to the end of what is tested
   std::atomic<uint32_t> count;
   std::atomic<uint64_t> repairs;  // of the region that the witness sees
+  std::atomic<uint64_t> ends;     // how often it found that the environment had ended
+  // Transactions that are rolled back together: all of them are there, or none.
+  std::atomic<uint32_t> together_first, together_end;
   std::array<char, 1024> report;  // why the target gave up
   std::array<Transaction, kMaxStepTransactions> transaction;
 };
@@ -131,6 +134,19 @@ inline void CheckTransactions(StoreStepLedger& ledger, Store& store, const StepD
   CHECK_EQ(ValueOf(*view, KeyOf(databases.b, "last")), expected);
   const bool flag = last && *last % 2 == 0;
   CHECK_EQ(ValueOf(*view, KeyOf(databases.b, "flag")), flag ? expected : "none");
+}
+
+// Whether those that were to be rolled back are there; decided, and all the same.
+inline bool CheckTogether(const StoreStepLedger& ledger) {
+  const uint32_t first = ledger.together_first.load(std::memory_order_acquire);
+  const uint32_t end = ledger.together_end.load(std::memory_order_acquire);
+  if (first == end) return false;
+  const StepFate fate = ledger.transaction[first].fate.load(std::memory_order_acquire);
+  for (uint32_t number = first; number < end; ++number) {
+    CHECK(ledger.transaction[number].fate.load(std::memory_order_acquire) == fate);
+  }
+  CHECK(fate == StepFate::kThere || fate == StepFate::kGone);
+  return fate == StepFate::kThere;
 }
 
 // Everything a process must be able to do after another one has died, within a bounded time.

@@ -17,6 +17,7 @@
 #include "kill_step_setup.h"
 #include "store_dying.h"
 #include "store_step.h"
+#include "temp_dirs.h"
 
 #ifdef RINGLEADER_STEPPING
 
@@ -38,18 +39,8 @@ struct StoreSection {
   bool pending = false;   // a dead process has left transactions to be inserted
   bool fresh = false;     // the directory is not formatted
   bool by_calls = false;
+  bool rolls_back = false;  // a death may end the environment, and leaves one of two ends
 };
-
-// Removes what the dead have left of an environment's shared memory.
-void RemoveSharedMemory(const std::string& directory) {
-  const std::string region = RegionPath(directory);
-  if (region.empty()) return;
-  const std::string prefix = region.substr(0, region.rfind('-') + 1);
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator("/dev/shm", ignored)) {
-    if (entry.path().string().starts_with(prefix)) std::filesystem::remove(entry.path(), ignored);
-  }
-}
 
 class StepMemory {
  public:
@@ -111,6 +102,7 @@ class StoreWitness {
       try {
         if (store == nullptr) store = OpenStore(directory);
         if (command != 'q') {
+          ComeBack(ledger, directory, store);
           CheckStore(ledger, *store, command == 'f');
           ledger.repairs.store(store->Stat().log.writer_repairs, std::memory_order_release);
         } else {
@@ -122,6 +114,18 @@ class StoreWitness {
       CHECK(send(end, reply.data(), reply.size(), MSG_NOSIGNAL) > 0);
       if (command == 'q') return;
     }
+  }
+
+  // A death in the middle of a roll-back ends the environment: whoever is there opens it again.
+  static void ComeBack(StoreStepLedger& ledger, const std::string& directory,
+                       std::unique_ptr<Store>& store) {
+    const Status whole = store->log().InSection([](Lsn) { return Status::Ok(); });
+    if (whole.ok()) return;
+    CHECK_CODE(whole, Code::kFailed);
+    CHECK_CODE(store->Close(), Code::kFailed);
+    store.reset();
+    store = OpenStore(directory);
+    ledger.ends.fetch_add(1, std::memory_order_acq_rel);
   }
 
   void Ask(char command) {
@@ -167,6 +171,10 @@ class StoreSweep {
     std::printf("store_step_kill: %s: %llu %s, killed %llu times; %llu repairs\n", section_.title,
                 Long(places - 1), section_.by_calls ? "stops at system calls" : "steps",
                 Long(cases), Long(repairs_));
+    if (!section_.rolls_back) return;
+    std::printf("store_step_kill: %llu of them ended the environment, %llu left the old end\n",
+                Long(ends_), Long(there_));
+    CHECK(there_ < cases_);
   }
 
   ~StoreSweep() { Drop(); }
@@ -187,7 +195,13 @@ class StoreSweep {
       target.Kill();
       if (!survive) KillWitness();
       if (!witness_) witness_ = std::make_unique<StoreWitness>(*ledger_, directory_);
+      const uint64_t ends = ledger_->ends.load(std::memory_order_acquire);
       witness_->Check(cases_ % 3 == 0);
+      if (section_.rolls_back) {
+        there_ += CheckTogether(*ledger_) ? 1 : 0;
+      } else {
+        CHECK_EQ(ledger_->ends.load(std::memory_order_acquire), ends);
+      }
     } catch (const Failure& failure) {
       throw Failure{std::string(section_.title) + ", killed " + std::to_string(made.steps) +
                     " steps after system call " + std::to_string(made.calls) + " (case " +
@@ -246,20 +260,20 @@ class StoreSweep {
     witness_->Leave();
     witness_.reset();
   }
-  void TakeCounts() { repairs_ += ledger_->repairs.exchange(0, std::memory_order_acq_rel); }
+  void TakeCounts() {
+    repairs_ += ledger_->repairs.exchange(0, std::memory_order_acq_rel);
+    ends_ += ledger_->ends.exchange(0, std::memory_order_acq_rel);
+  }
 
   void Drop() {
-    if (directory_.empty()) return;
-    RemoveSharedMemory(directory_);
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_, ignored);
+    if (!directory_.empty()) RemoveTempDir(directory_);
   }
 
   void NewStore() {
     Leave();
     Drop();
     ledger_.Clear();
-    directory_ = scratch_.path() + "/" + std::to_string(stores_++);
+    directory_ = scratch_ + "/" + std::to_string(stores_++);
     if (section_.fresh) return;
     witness_ = std::make_unique<StoreWitness>(*ledger_, directory_);
     witness_->Check(false);
@@ -267,7 +281,7 @@ class StoreSweep {
 
   const StoreSection section_;
   const OneProcessor one_processor_;
-  ScratchDirectory scratch_;
+  const std::string scratch_ = MemoryDir();
   StepMemory ledger_;
   const StepDatabases databases_{1, 2};  // of a new store
   std::string directory_;
@@ -275,6 +289,8 @@ class StoreSweep {
   uint64_t stores_ = 0;
   uint64_t cases_ = 0;
   uint64_t repairs_ = 0;
+  uint64_t ends_ = 0;
+  uint64_t there_ = 0;  // roll-backs that never happened
 };
 
 void RunSweep(const StoreSection& section, uint64_t sample) {
@@ -309,6 +325,10 @@ TEST(store_step_kill, fold) { RunSweep({.title = "fold", .name = "fold", .by_cal
 TEST(store_step_kill, fold_after_a_dead_writer) {
   RunSweep({.title = "fold after a dead writer", .name = "fold", .pending = true, .by_calls = true},
            15);
+}
+
+TEST(store_step_kill, roll_back) {
+  RunSweep({.title = "roll back", .name = "rollback", .by_calls = true, .rolls_back = true}, 60);
 }
 
 TEST(store_step_kill, join) { RunSweep({.title = "join", .name = "open", .by_calls = true}, 20); }

@@ -1,4 +1,6 @@
 // Single rows: what is put comes back, by every way of reading, and goes away.
+import { setImmediate } from 'node:timers/promises'
+
 import test from 'ava'
 import type { Receipt } from 'ringleader'
 
@@ -74,6 +76,38 @@ test('puts of different durability are settled each in its time', async (t) => {
   t.true(env.stat().log.written >= memory.end)
   const flushed = await database.put('c', 1)
   t.true(env.stat().log.durable >= flushed.end)
+})
+
+test('puts of one turn with different durability are different commits', async (t) => {
+  const env = await openEnvironment(t, { ...smallEnvironment, flushIntervalMs: 60_000 })
+  const database = env.database('a')
+  const levels = ['memory', 'flushed', 'written', 'memory', 'flushed'] as const
+  const puts = levels.map((durability, i) => database.put(`${i}`, i, { durability }))
+  const ends = (await Promise.all(puts)).map(({ end }) => end)
+  t.deepEqual(
+    ends,
+    Array.from(new Set(ends)).sort((a, b) => a - b),
+  )
+  t.true(env.stat().log.durable >= (ends.at(-1) ?? Infinity))
+})
+
+test('commits that wait for room keep their bytes', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database<number, Uint8Array>('a', { key: 'tuple', value: 'binary' })
+  const rows = 60
+  const rounds = 20
+  const bytesOf = (round: number, row: number) => patternBytes(4000, round * rows + row)
+  const puts: Promise<Receipt>[] = []
+  for (let round = 0; round < rounds; round += 1) {
+    for (let row = 0; row < rows; row += 1) {
+      puts.push(database.put(round * rows + row, bytesOf(round, row)))
+    }
+    await setImmediate()
+  }
+  await Promise.all(puts)
+  for (let i = 0; i < rounds * rows; i += 1) {
+    t.true(bytesOf(0, i).equals(database.get(i) ?? Buffer.alloc(0)), `${i}`)
+  }
 })
 
 test('the durability of an environment is that of commits that do not say one', async (t) => {

@@ -233,6 +233,25 @@ test('closing waits for a bulk load', async (t) => {
   t.is(await load, 1000)
 })
 
+test('closing waits for what is under way', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database<number, Buffer>('a', { key: 'tuple', value: 'binary' })
+  const rows = Array.from({ length: 2000 }, (_, i) => [i, Buffer.alloc(1000, i)] as const)
+  await database.putMany(rows)
+  const directory = temporaryDirectory(t)
+  const jobs = [env.fold(), env.backup(directory), env.verify(), database.count({ exact: true })]
+  await setImmediate()
+  const closing = env.close()
+  const outcomes = await Promise.allSettled(jobs)
+  t.deepEqual(
+    outcomes.map(({ status }) => status),
+    outcomes.map(() => 'fulfilled'),
+  )
+  await closing
+  const copy = await openEnvironment(t, smallEnvironment, directory)
+  t.is(await copy.database('a').count({ exact: true }), rows.length)
+})
+
 test('a backup is an environment', async (t) => {
   const env = await openEnvironment(t)
   const database = env.database<string, number>('a')

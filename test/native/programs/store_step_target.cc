@@ -32,6 +32,7 @@ class Target {
         {"batch", &Target::CommitBatch},  {"rotate", &Target::Rotate},
         {"fold", &Target::Fold},          {"catalogue", &Target::Catalogue},
         {"open", &Target::OpenOnly},      {"close", &Target::Close},
+        {"rollback", &Target::RollBack},
     };
     const auto found = sections.find(section);
     if (found == sections.end()) throw Failure{"no section " + section};
@@ -51,7 +52,7 @@ class Target {
     store_ = OpenStore(directory_);
     databases_ = FindStepDatabases(*store_);
   }
-  void CommitSome(size_t size) { CommitNoted(ledger_, *store_, databases_, size); }
+  Lsn CommitSome(size_t size) { return CommitNoted(ledger_, *store_, databases_, size); }
 
   void StepCommit(size_t size) {
     NotedTransaction noted(ledger_, databases_, size);
@@ -101,6 +102,23 @@ class Target {
     const std::string name = "extra" + std::to_string(variant_);
     CHECK_OK(store_->OpenDatabase(name, {}, true).status());
     Step([&] { return store_->DropDatabase(name); });
+  }
+
+  void RollBack() {
+    Open();
+    const Lsn to = CommitSome(40);
+    const uint32_t first = ledger_.count.load(std::memory_order_acquire);
+    const uint32_t end = first + 1 + static_cast<uint32_t>(variant_ % 4);
+    for (uint32_t i = first; i < end; ++i) CommitSome(30 + 700 * (variant_ % 40));
+    for (uint32_t i = first; i < end; ++i) {
+      ledger_.transaction[i].fate.store(StepFate::kTried, std::memory_order_release);
+    }
+    ledger_.together_first.store(first, std::memory_order_release);
+    ledger_.together_end.store(end, std::memory_order_release);
+    Step([&] { return store_->RollBack(to); });
+    for (uint32_t i = first; i < end; ++i) {
+      ledger_.transaction[i].fate.store(StepFate::kGone, std::memory_order_release);
+    }
   }
 
   void OpenOnly() {
