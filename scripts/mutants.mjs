@@ -7,8 +7,10 @@
 //
 //   node scripts/mutants.mjs [NAME...]
 //
-// A test that runs into the time limit has noticed too: some bugs make a log wait for ever.
+// A test that runs into the time limit has noticed too: some bugs make a log wait for ever. As many
+// tests run at a time as there are processors.
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 
 import { countLine } from './support/counts.mjs'
 import { libMutants, withMutant } from './support/lib-mutants.mjs'
@@ -131,6 +133,14 @@ const unitTest = ([file, title], options = {}) => {
   return run(command, { logFile, timeoutMs: unitTimeLimitMs, ...options, env })
 }
 
+const forEach = async (all, use) => {
+  const waiting = [...all]
+  const useNext = async () => {
+    while (waiting.length > 0) await use(waiting.shift())
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, useNext))
+}
+
 const wanted = process.argv.slice(2)
 const isChosen = ({ name }) => wanted.length === 0 || wanted.includes(name)
 const chosen = [...mutants, ...libMutants].filter(isChosen)
@@ -141,10 +151,10 @@ if (tests.length > 0) {
   count(healthy.code === 0, `${tests.join(' ')}: fail without any planted bug`)
 }
 const unitTests = new Map(chosen.flatMap(({ unit }) => (unit ? [[unit.join(': '), unit]] : [])))
-for (const [text, unit] of unitTests) {
+await forEach(unitTests, async ([text, unit]) => {
   const healthy = await unitTest(unit)
   count(healthy.code === 0, `${text}: fails without any planted bug`)
-}
+})
 
 const runMutant = (mutant) => {
   const { name, tests, unit, file } = mutant
@@ -153,14 +163,14 @@ const runMutant = (mutant) => {
   return withMutant(mutant, (cwd) => unitTest(unit, { cwd }))
 }
 
-for (const mutant of chosen) {
+await forEach(chosen, async (mutant) => {
   const { name } = mutant
   const { code, timedOut } = await runMutant(mutant)
   // 1: a test has failed. A signal: a check inside the engine has. 2: there is no such mutant.
   const noticed = timedOut || code === 1 || code > 128
   count(noticed, `${name} survives ${mutant.tests ?? mutant.unit} (exit code ${code})`)
   if (noticed) console.log(`${name}: noticed${timedOut ? ' (never ends)' : ''}`)
-}
+})
 
 console.log(countLine(result))
 process.exitCode = result.failed > 0 || result.passed === 0 ? 1 : 0

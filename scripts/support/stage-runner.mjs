@@ -16,7 +16,7 @@ const skippedCode = 77
 // What a command has as its code here that had no time, or no more.
 const endedCode = 124
 const buildMinutes = 12
-const checkMinutes = 8
+const checkMinutes = 10
 // Builds run while the checks of other stages do, and give way to them.
 const buildNiceness = 5
 
