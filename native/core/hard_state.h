@@ -67,6 +67,9 @@ inline size_t SlotOf(uint64_t sequence) { return sequence % 2; }
 // may have been in it, and a member that does not know what it has promised must not vote. It has
 // to come back as a new incarnation. kNewerFormat where a later version wrote it: magic, version
 // and checksum of a copy stay where they are in every version.
+//
+// What is found after a crash may stand in one copy only, or not be flushed at all. Whoever comes up
+// with it saves it again, with the next sequence, before anything rests on it.
 Result<std::optional<HardState>> ChooseHardState(Bytes first, Bytes second);
 
 }  // namespace ringleader

@@ -12,7 +12,7 @@
 // Versions. Who connects tells the range of versions it speaks, and both use the highest that both
 // speak (ChooseWireVersion); a member of a group that is being upgraded sends what its peer reads.
 // Magic, version, lengths and checksum stay where they are in every version. A new version may
-//   - add fields at the end of a struct that is no element of another, with Since{version};
+//   - add fields at the end of a struct, with Since{version};
 //   - add messages at the end of Body, which are not sent to who speaks less;
 //   - add enumerators, under the same condition.
 // It removes nothing and gives nothing another meaning. When the last supported version that lacks
