@@ -37,6 +37,20 @@ const char* MutantName(Mutant mutant) {
       return "PublishBeforeCopy";
     case Mutant::kRetryFailedSync:
       return "RetryFailedSync";
+    case Mutant::kIgnoreGate:
+      return "IgnoreGate";
+    case Mutant::kShowPieces:
+      return "ShowPieces";
+    case Mutant::kForgetPieces:
+      return "ForgetPieces";
+    case Mutant::kShipUnchecked:
+      return "ShipUnchecked";
+    case Mutant::kDiscardUnflushed:
+      return "DiscardUnflushed";
+    case Mutant::kHardStateUnflushed:
+      return "HardStateUnflushed";
+    case Mutant::kHardStateRetries:
+      return "HardStateRetries";
     case Mutant::kIgnoreRetention:
       return "IgnoreRetention";
     case Mutant::kSkipTombstone:

@@ -21,6 +21,13 @@ enum class Mutant : uint8_t {
   kUpdateStateInPlace,     // a writer changes the state that counts instead of the spare one
   kPublishBeforeCopy,      // the appended end moves before the record's bytes are in the ring
   kRetryFailedSync,        // a failed flush is tried again as if nothing had happened
+  kIgnoreGate,             // the gate of a group's environment lets every writer in
+  kShowPieces,             // pieces of a shipped transaction are visible before it is whole
+  kForgetPieces,           // recovery takes pieces of an unfinished transaction for a whole one
+  kShipUnchecked,          // overwritten bytes of the ring are shipped
+  kDiscardUnflushed,       // what a roll-back discards is not flushed before it is cut
+  kHardStateUnflushed,     // the hard state counts as saved before it is flushed
+  kHardStateRetries,       // the hard state is saved again after a failed flush
   kIgnoreRetention,        // a segment is recycled although a consumer still needs it
   kSkipTombstone,          // a remove is not inserted into the overlay
   kPublishBeforeVersion,   // a version is linked before its bytes are written

@@ -84,6 +84,33 @@ Result<size_t> Log::TryAppend(std::span<const Entry> entries, std::span<Appended
   return count;
 }
 
+ShippedAppend Log::AppendRecords(Lsn from, Bytes raw, WriterHook* hook) {
+  ShippedAppend result;
+  if (closed_) result = {Closed(), ShipStop::kError, {}, {}, 0};
+  if (closed_) return result;
+  const uint64_t before = region()->ends.tail.load(std::memory_order_acquire);  // pairs with W1
+  result = appender_->AppendRecords(from, raw, hook);
+  const Appended appended{Lsn(before), result.end, result.history};
+  if (service_ && result.end.value > before) NoteAppends({&appended, 1});
+  return result;
+}
+
+Status Log::AwaitRoom(const ShippedAppend& stopped) {
+  return closed_ ? Closed() : appender_->AwaitRoom(stopped);
+}
+
+Result<Appended> Log::AppendTerm(const TermRecord& record) {
+  if (closed_) return Closed();
+  auto appended = appender_->AppendTerm(record);
+  if (appended.ok() && service_) NoteAppends({&appended.value(), 1});
+  return appended;
+}
+
+Result<Lsn> Log::SetGate(const Gate& gate) {
+  if (closed_) return Closed();
+  return appender_->SetGate(gate);
+}
+
 Status Log::InSection(const std::function<Status(Lsn tail)>& section) {
   return closed_ ? Closed() : appender_->InSection(section);
 }
@@ -149,6 +176,18 @@ Status Log::Failure() const { return closed_ ? Closed() : flusher_->Failure(); }
 
 std::unique_ptr<LogReader> Log::Read(Lsn from) {
   return std::make_unique<LogReader>(region(), *files_, *flusher_, from);
+}
+
+std::unique_ptr<RawReader> Log::ReadRaw(Lsn from) {
+  return std::make_unique<RawReader>(region(), *files_, *flusher_, from);
+}
+
+Result<GroupScan> Log::ScanGroup(Lsn from) {
+  if (closed_) return Closed();
+  const Lsn tail(region()->ends.tail.load(std::memory_order_acquire));  // pairs with W1
+  RL_RETURN_IF_ERROR(flusher_->WaitFor(tail, Level::kWritten));
+  const Lsn start(region()->space.start.load(std::memory_order_acquire));
+  return ringleader::ScanGroup(*files_, region()->header.group_id, std::max(from, start), tail);
 }
 
 Result<uint64_t> Log::Verify() {

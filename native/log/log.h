@@ -14,6 +14,7 @@
 
 #include "base/status.h"
 #include "env/env.h"
+#include "log/group_scan.h"
 #include "log/log_appender.h"
 #include "log/log_attachment.h"
 #include "log/log_flusher.h"
@@ -21,6 +22,7 @@
 #include "log/log_reader.h"
 #include "log/log_rollback.h"
 #include "log/log_service.h"
+#include "log/raw_reader.h"
 
 namespace ringleader {
 
@@ -76,7 +78,12 @@ class Log {
   Result<Appended> Append(const Entry& entry, WriterHook* hook = nullptr);
   Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
                            WriterHook* hook = nullptr);
-  // See LogAppender.
+  // See LogAppender, for all of these.
+  ShippedAppend AppendRecords(Lsn from, Bytes raw, WriterHook* hook = nullptr);
+  Status AwaitRoom(const ShippedAppend& stopped);
+  Result<Appended> AppendTerm(const TermRecord& record);
+  Result<Lsn> SetGate(const Gate& gate);
+  Gate gate() const { return appender_->gate(); }
   void SetHook(WriterHook* hook) { appender_->SetHook(hook); }
   Status InSection(const std::function<Status(Lsn tail)>& section);
   // Returns when the log has reached `level` up to `end`; does the work itself where nobody is.
@@ -98,11 +105,17 @@ class Log {
   // ends. An error of unknown fate has ended the environment: recovery finds one of the two ends.
   // Consumers above are lowered to `to`.
   Status RollBack(Lsn to, RollBackHook* hook = nullptr);
+  // Where the last transaction ends that ends at or below `at`: a log may have pieces of one behind
+  // it, and a fork with another log may lie between pieces. The log's start where there is none.
+  Result<Lsn> LastEnd(Lsn at);
   // Roll-backs since the region was made, and whether one after `history` went below `end`.
   uint64_t History() const;
   bool RolledBack(Lsn end, uint64_t history) const;
 
   std::unique_ptr<LogReader> Read(Lsn from);
+  std::unique_ptr<RawReader> ReadRaw(Lsn from);
+  // The records that say who led and what the group was, from the first one at or above `from`.
+  Result<GroupScan> ScanGroup(Lsn from = Lsn());
   // Reads and checks every record the log holds; returns how many.
   Result<uint64_t> Verify();
   LogStat Stat() const;

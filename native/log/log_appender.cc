@@ -22,6 +22,17 @@ Status TermWentBack() {
   return Status(Code::kInvalidArgument, "the term of an append is below the log's");
 }
 
+Status NotPrimary(GateReason reason) {
+  switch (reason) {
+    case GateReason::kReplica:
+      return Status(Code::kNotPrimary, "another member of the group is its primary, or none is");
+    case GateReason::kHandOver:
+      return Status(Code::kNotPrimary, "the primary is handing over to another member");
+    default:
+      return Status(Code::kNotPrimary, "the member has come up and does not know yet who leads");
+  }
+}
+
 }  // namespace
 
 struct LogAppender::Piece {
@@ -104,6 +115,40 @@ bool LogAppender::TryLockWriter() {
     if (lock == LockResult::kBroken) return false;
   }
   return false;
+}
+
+Gate LogAppender::gate() const {
+  return GateOf(region_->gate.word.load(std::memory_order_acquire));
+}
+
+// Under the writer lock: whether an entry may be appended by `role`.
+Status LogAppender::CheckGate(const Entry& entry, Role role) const {
+  const Gate now = gate();
+  if (role == Role::kNewPrimary) {
+    if (now.state != GateState::kClosed) {
+      return Status(Code::kInvalidArgument, "a reign begins where the gate is closed");
+    }
+    if (entry.term.value <= Current().term) return TermWentBack();
+    return Status::Ok();
+  }
+  if (now.state == GateState::kClosed && !RL_MUTANT(kIgnoreGate)) return NotPrimary(now.reason);
+  if (now.state == GateState::kOpen && entry.term.value != 0 && entry.term != now.term) {
+    return Status(Code::kInvalidArgument, "the term of an append is not that of the primary");
+  }
+  return Status::Ok();
+}
+
+Result<Lsn> LogAppender::SetGate(const Gate& gate) {
+  RL_RETURN_IF_ERROR(LockWriter());
+  const WriterState& state = Current();
+  const Lsn tail(state.tail);
+  const bool fits = gate.state != GateState::kOpen || gate.term.value == state.term;
+  if (fits) region_->gate.word.store(GateWord(gate), std::memory_order_release);  // W5
+  env_.threads.Unlock(region_->writer.mutex);
+  if (!fits) {
+    return Status(Code::kInvalidArgument, "the gate opens in the term of the log's last record");
+  }
+  return tail;
 }
 
 void LogAppender::Flip(const WriterState& state) {
@@ -283,6 +328,12 @@ Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries, std::span<
     }
     const uint64_t now_us = env_.clock.WallMicros();
     if (run == 0 || !TryLockWriter()) return done;
+    const Status admitted = CheckGate(entries[done], Role::kWriter);
+    if (!admitted.ok()) {
+      env_.threads.Unlock(region_->writer.mutex);
+      if (done == 0) return admitted;
+      return done;
+    }
     const size_t placed = AppendRun(entries.subspan(done, run), std::span(crcs).first(run), now_us,
                                     appended.subspan(done, run), done, hook);
     env_.threads.Unlock(region_->writer.mutex);
@@ -301,17 +352,25 @@ Status LogAppender::MakeRoom(Room room, Lsn end, uint64_t history) {
   return written.WithFate(Fate::kNone);
 }
 
-Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook) {
+Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook, Role role) {
   const uint32_t crc = PayloadCrc(entry.payload);
   for (;;) {
     RL_RETURN_IF_ERROR(flusher_.Failure());
     Appended appended;
     const uint64_t now_us = env_.clock.WallMicros();
     RL_RETURN_IF_ERROR(LockWriter());
-    const size_t placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook);
+    const Status admitted = CheckGate(entry, role);
+    size_t placed = 0;
+    if (admitted.ok()) {
+      placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook);
+    }
+    if (placed == 1 && role == Role::kNewPrimary) {
+      region_->gate.word.store(GateWord(Gate::Open(entry.term)), std::memory_order_release);  // W5
+    }
     const WriterState state = Current();
     const uint64_t history = flusher_.History();
     env_.threads.Unlock(region_->writer.mutex);
+    RL_RETURN_IF_ERROR(admitted);
     if (placed == 1) return appended;
     RL_RETURN_IF_ERROR(flusher_.Failure());
     if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
@@ -374,6 +433,11 @@ Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook)
 
 Result<Appended> LogAppender::AppendLarge(const Entry& entry, WriterHook* hook) {
   RL_RETURN_IF_ERROR(LockWriter());
+  const Status let_in = CheckGate(entry, Role::kWriter);
+  if (!let_in.ok()) {
+    env_.threads.Unlock(region_->writer.mutex);
+    return let_in;
+  }
   Entry admitted = entry;
   const Admission admission =
       hook == nullptr ? Admission::kAppend : hook->Admit(0, Lsn(Current().tail), admitted);
@@ -389,7 +453,22 @@ Result<Appended> LogAppender::AppendLarge(const Entry& entry, WriterHook* hook) 
 Result<Appended> LogAppender::Append(const Entry& entry, WriterHook* hook) {
   RL_RETURN_IF_ERROR(CheckEntry(entry));
   if (hook == nullptr) hook = hook_;
-  return entry.payload.size() <= max_payload_ ? AppendSmall(entry, hook) : AppendLarge(entry, hook);
+  return entry.payload.size() <= max_payload_ ? AppendSmall(entry, hook, Role::kWriter)
+                                              : AppendLarge(entry, hook);
+}
+
+Result<Appended> LogAppender::AppendTerm(const TermRecord& record) {
+  const auto payload = EncodeTermRecord(record);
+  Entry entry;
+  entry.payload = payload;
+  entry.type = RecordType::kTermStart;
+  entry.term = record.counter;
+  RL_RETURN_IF_ERROR(CheckEntry(entry));
+  for (;;) {
+    auto appended = AppendSmall(entry, hook_, Role::kNewPrimary);
+    // There has been no room, and then there was.
+    if (appended.status().code() != Code::kBusy) return appended;
+  }
 }
 
 Status LogAppender::InSection(const std::function<Status(Lsn tail)>& section) {

@@ -11,6 +11,10 @@
 // A layer above may have a part in the section (writer_hook.h): what it refuses is not appended,
 // and what it inserts is visible together with the record.
 //
+// In an environment that belongs to a group, a gate (log_gate.h) decides in the section whose
+// appends are taken: those of the local writers while this member is the primary, otherwise records
+// that were shipped (record_appender.cc).
+//
 // A full disk is found here, before anything is promised: an append needs room in segments that
 // already exist at full size. kNoSpace means that nothing happened.
 // Threads: any number, in any number of processes.
@@ -18,13 +22,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <span>
+#include <vector>
 
 #include "base/status.h"
 #include "env/env.h"
 #include "log/log_flusher.h"
 #include "log/log_keeper.h"
 #include "log/log_region.h"
+#include "log/pending_records.h"
+#include "log/record_stream.h"
+#include "log/term_record.h"
 #include "log/writer_hook.h"
 
 namespace ringleader {
@@ -33,6 +42,27 @@ struct Appended {
   Lsn lsn;  // where its first record stands; 0 together with `end` where the hook has refused it
   Lsn end;  // where its last record ends: durable once the durable position is here
   uint64_t history = 0;  // roll-backs before it: a later one may have taken it back
+};
+
+// Why an append of shipped records went no further.
+enum class ShipStop : uint8_t {
+  kNothing,  // all of it is appended
+  kRing,     // the ring is full: AwaitRoom
+  kSegment,  // no prepared segment: AwaitRoom
+  kHook,     // the hook has it wait
+  kBusy,     // another writer holds the lock: again, soon
+  kError,    // see the status
+};
+
+struct ShippedAppend {
+  // kCorruption: what stands at `end` fails its checks. kInvalidArgument: `from` lies beyond the
+  // log's end, the gate is not closed, or the bytes are of another group or of segments of another
+  // size. kBusy: the log has been changed meanwhile, by a roll-back.
+  Status status;
+  ShipStop stop = ShipStop::kNothing;
+  Lsn end;     // of the log now: everything below is appended, whatever the status
+  Lsn wanted;  // kRing, kSegment: room up to here
+  uint64_t history = 0;
 };
 
 class LogAppender {
@@ -53,6 +83,24 @@ class LogAppender {
   Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended,
                            WriterHook* hook = nullptr);
 
+  // Appends the whole records that `raw` holds, the log's bytes from `from` on, as another member
+  // has them; what the log has already is passed over. They are checked (record_stream.h), one
+  // pass over each payload. Never waits; returns how far it got, and why no further. A transaction
+  // of several records is admitted and visible with its last one, in whichever call that comes;
+  // what `hook` refuses is kInvalidArgument. Only while the gate is closed.
+  // Threads: one at a time over all processes, the one that has the replication role.
+  ShippedAppend AppendRecords(Lsn from, Bytes raw, WriterHook* hook = nullptr);
+  // Waits until an append that stopped for room has it.
+  Status AwaitRoom(const ShippedAppend& stopped);
+  // Begins a reign: appends the record, raises the term, and opens the gate for what follows, in
+  // one section. kInvalidArgument where the gate is not closed or the counter not above the log's
+  // term. A death in between leaves the record and a closed gate.
+  Result<Appended> AppendTerm(const TermRecord& record);
+  // Returns the end of the log: behind it nothing is appended that the new gate keeps out.
+  // kInvalidArgument where it is to open in another term than the log's.
+  Result<Lsn> SetGate(const Gate& gate);
+  Gate gate() const;
+
   // Runs `section` under the writer lock, with the end of the log.
   Status InSection(const std::function<Status(Lsn tail)>& section);
   // Holder of the writer lock: the log ends at `to`, and goes on from `chain`.
@@ -60,7 +108,9 @@ class LogAppender {
 
  private:
   enum class Room : uint8_t { kReady, kRingFull, kNoSegment };
+  enum class Role : uint8_t { kWriter, kNewPrimary };
   struct Piece;
+  class Shipment;
 
   Status CheckEntry(const Entry& entry) const;
   Status Enter(LockResult lock);
@@ -74,7 +124,8 @@ class LogAppender {
   Lsn Place(WriterState& state, const Piece& piece);
   void FillSegment(WriterState& state);
   Status MakeRoom(Room room, Lsn end, uint64_t history);
-  Result<Appended> AppendSmall(const Entry& entry, WriterHook* hook);
+  Status CheckGate(const Entry& entry, Role role) const;
+  Result<Appended> AppendSmall(const Entry& entry, WriterHook* hook, Role role);
   Result<Appended> AppendLarge(const Entry& entry, WriterHook* hook);
   Result<Appended> AppendPieces(const Entry& entry, WriterHook* hook);
   size_t AppendRun(std::span<const Entry> entries, std::span<const uint32_t> crcs, uint64_t now_us,
@@ -89,6 +140,9 @@ class LogAppender {
   const uint64_t segment_bytes_;
   const uint64_t max_payload_;
   WriterHook* hook_ = nullptr;
+  std::mutex shipping_;
+  PendingRun run_;  // what the log ends with, kept from one AppendRecords to the next
+  uint64_t run_history_ = 0;
 };
 
 }  // namespace ringleader

@@ -159,9 +159,14 @@ Status LogAttachment::Recover(const LogOptions& options) {
   RegionInit init = Expected();
   init.ring_bytes = options.ring_bytes;
   init.end = log.end;
+  init.visible = log.visible;
   init.chain = log.chain;
   init.prepared_end = log.prepared_end;
+  const auto group = env_.files.Info(JoinPath(directory_, kGroupFileName));
+  if (!group.ok() && group.status().code() != Code::kNotFound) return group.status();
+  if (group.ok()) init.gate = Gate::Closed(GateReason::kStarting);
   RL_ASSIGN_OR_RETURN(region, LogRegion::Create(env_, directory_, init));
+  RL_RETURN_IF_ERROR(LoadRing(files, log, *region));
   recovered = log;
   recovery_ns = env_.clock.MonotonicNanos() - began;
   return Status::Ok();

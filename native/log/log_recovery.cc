@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "base/mutant.h"
+#include "log/last_whole.h"
 #include "log/log_flusher.h"
 #include "log/log_rollback.h"
 #include "log/segment_scanner.h"
@@ -29,6 +31,7 @@ class Recovery {
   Status FinishRollBack();
   Status ClassifySegments();
   Status ScanLast();
+  Status FindVisible(const LastWhole& last);
   Status JudgeEnd();
   Status RewriteTail();
   Status TidyUnused();
@@ -108,7 +111,7 @@ Status Recovery::ClassifySegments() {
 Status Recovery::ScanLast() {
   if (used_ == 0) {
     // Nothing was ever written, or it was lost: the mark tells which.
-    log_.end = control_.start;
+    log_.end = log_.visible = control_.start;
     log_.chain = FirstChain(control_.group_id);
     return Status::Ok();
   }
@@ -116,16 +119,32 @@ Status Recovery::ScanLast() {
   RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files_.Open(start, OpenMode::kRead));
   SegmentScanner scanner(*file, start, files_.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
                          chain_before_last_);
+  LastWhole last;
   for (;;) {
     Record record;
     RL_ASSIGN_OR_RETURN(stopped_, scanner.Next(&record));
     if (stopped_ != SegmentScanner::Step::kRecord) break;
+    last.Pass(record);
     ++log_.records;
   }
   log_.end = scanner.position();
   log_.chain = scanner.chain();
   log_.torn =
       stopped_ == SegmentScanner::Step::kBadHeader || stopped_ == SegmentScanner::Step::kBadPayload;
+  return FindVisible(last);
+}
+
+// `last`: of the last segment. Earlier ones are read only where no transaction ends in it.
+Status Recovery::FindVisible(const LastWhole& last) {
+  LastWhole found = last;
+  for (size_t i = used_ - 1; !found.end && i > 0; --i) {
+    const bool pieces = found.pieces;
+    RL_ASSIGN_OR_RETURN(found,
+                        FindLastWhole(files_, control_.group_id, starts_[i - 1], starts_[i]));
+    found.pieces |= pieces;
+  }
+  const bool pieces = found.pieces && !RL_MUTANT(kForgetPieces);
+  log_.visible = pieces ? found.end.value_or(control_.start) : log_.end;
   return Status::Ok();
 }
 
@@ -255,6 +274,7 @@ Status SalvageRing(const SegmentFiles& files, const ControlState& control, LogRe
   std::unique_ptr<File> file;
   Lsn file_start = kMaxLsn;
   std::vector<uint8_t> item;
+  LastWhole last{log->visible, log->visible < log->end};
   while (log->end < tail) {
     ChainState chain = log->chain;
     const uint64_t size = CheckRingItem(control, region, log->end, tail, &chain, &item);
@@ -266,11 +286,31 @@ Status SalvageRing(const SegmentFiles& files, const ControlState& control, LogRe
       file_start = start;
     }
     RL_RETURN_IF_ERROR(file->WriteAt(log->end - start, item));
+    if (log->end > start && item.size() >= kRecordHeaderBytes) {
+      Record record{};
+      std::memcpy(&record.header, item.data(), sizeof record.header);
+      last.Pass(record);
+    }
     log->chain = chain;
     log->end = log->end + size;
     log->salvaged_bytes += size;
   }
+  log->visible = last.pieces ? *last.end : log->end;
   return file == nullptr ? Status::Ok() : file->SyncData();
+}
+
+Status LoadRing(const SegmentFiles& files, const RecoveredLog& log, LogRegion& region) {
+  std::vector<uint8_t> bytes;
+  const uint64_t back = std::min(log.end - log.visible, region.ring_bytes());
+  for (Lsn at(log.end.value - back); at < log.end;) {
+    const Lsn start = SegmentStart(at, files.segment_bytes());
+    bytes.resize(std::min(log.end, start + files.segment_bytes()) - at);
+    RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(start, OpenMode::kRead));
+    RL_RETURN_IF_ERROR(ReadExactly(*file, at - start, bytes, SegmentName(start)));
+    region.CopyIn(at, bytes);
+    at = at + bytes.size();
+  }
+  return Status::Ok();
 }
 
 }  // namespace ringleader

@@ -14,6 +14,10 @@
 // kernel keeps serving pages that never reached the disk, and marks them clean. Recovery that only
 // called fdatasync again would promise them.
 //
+// A log may end inside a transaction of several records: its writer has died, or the rest has not
+// been shipped yet. The pieces stay, for a replica may have told others that it has them, and they
+// are not visible: what comes next either finishes them or drops them.
+//
 // Threads: runs before anybody else can see the log. Cost: one header page per segment, one
 // sequential read of the last one, at most 32 MiB written.
 #pragma once
@@ -29,6 +33,7 @@ namespace ringleader {
 
 struct RecoveredLog {
   Lsn end;               // of the last valid record, or a segment's start
+  Lsn visible;           // of the last whole transaction; `end`, unless pieces of one lie between
   ChainState chain;      // for the next record
   Lsn prepared_end;      // segments below exist at full size
   uint64_t records = 0;  // read on the way
@@ -44,5 +49,9 @@ Result<RecoveredLog> RecoverLog(Env& env, const SegmentFiles& files, const Contr
 // do not: records whose processes died before anybody wrote them. Flushed when it returns.
 Status SalvageRing(const SegmentFiles& files, const ControlState& control, LogRegion& region,
                    RecoveredLog* log);
+
+// Puts the pieces of an unfinished transaction into a new region's ring, as far as they fit:
+// whoever finishes it, or mends that, looks for them there.
+Status LoadRing(const SegmentFiles& files, const RecoveredLog& log, LogRegion& region);
 
 }  // namespace ringleader

@@ -48,17 +48,19 @@ void FillIn(Env& env, RegionLayout& layout, const RegionInit& init) {
   env.threads.InitMutex(layout.keeper.role);
   env.threads.InitMutex(layout.keeper.archive_role);
   WriterState& state = layout.writer.states[0];
-  state.tail = state.visible = init.end.value;
+  state.tail = init.end.value;
+  state.visible = init.visible.value;
   state.commit_time_us = init.chain.commit_time_us;
   state.prev_crc = init.chain.prev_crc;
   state.term = init.chain.term.value;
   layout.ends.tail.store(init.end.value, kPlain);
-  layout.ends.visible.store(init.end.value, kPlain);
+  layout.ends.visible.store(init.visible.value, kPlain);
   layout.ends.term.store(init.chain.term.value, kPlain);
   layout.flushed.written.store(init.end.value, kPlain);
   layout.flushed.durable.store(init.end.value, kPlain);
   layout.space.start.store(init.control.start.value, kPlain);
   layout.space.prepared_end.store(init.prepared_end.value, kPlain);
+  layout.gate.word.store(GateWord(init.gate), kPlain);
   env.threads.InitMutex(layout.consumers.mutex);
   for (size_t i = 0; i < init.control.consumers.size(); ++i) {
     const Consumer& from = init.control.consumers[i];

@@ -1,6 +1,6 @@
 // The shared memory of an environment's log: what all its processes see at once.
 //
-//   header page | writer | positions | flusher | keeper | ring
+//   header page | writer | positions | flusher | keeper | gate | ring
 //
 // The region lives exactly as long as somebody is attached. Whoever opens the environment while
 // nobody is attached salvages what an earlier region still holds (processes died, the machine did
@@ -26,11 +26,12 @@
 #include "env/env.h"
 #include "log/control_file.h"
 #include "log/log_format.h"
+#include "log/log_gate.h"
 
 namespace ringleader {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552474c5221;  // "!RLGREG1"
-inline constexpr uint32_t kRegionVersion = 2;
+inline constexpr uint32_t kRegionVersion = 3;
 inline constexpr size_t kRegionPageBytes = 8192;
 inline constexpr uint64_t kMinRingBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kMaxRingBytes = uint64_t{4} << 30;
@@ -162,6 +163,11 @@ struct alignas(64) RollBackWords {
   std::atomic<uint64_t> ends[kRollBacksKept];  // LSN: where number `history` modulo these led to
 };
 
+// W5: stored by the holder of the writer mutex, read under it wherever it decides (log_gate.h).
+struct alignas(64) GateSection {
+  std::atomic<uint64_t> word;
+};
+
 struct RegionLayout {
   RegionHeader header;
   alignas(64) WriterSection writer;
@@ -173,6 +179,7 @@ struct RegionLayout {
   KeeperSection keeper;
   ConsumerTable consumers;
   RollBackWords rollback;
+  GateSection gate;
 };
 static_assert(sizeof(RegionLayout) <= kRegionPageBytes);
 static_assert(std::atomic<uint64_t>::is_always_lock_free);
@@ -184,8 +191,10 @@ struct RegionInit {
   uint64_t control_device = 0;
   uint64_t control_inode = 0;
   Lsn end;
+  Lsn visible;  // below `end` where the log ends inside a transaction
   ChainState chain;
   Lsn prepared_end;
+  Gate gate;
 };
 
 class LogRegion {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/mutant.h"
+#include "log/last_whole.h"
 #include "log/log.h"
 #include "log/segment_scanner.h"
 
@@ -87,6 +88,15 @@ Status CutLog(const SegmentFiles& files, Lsn start, Lsn to) {
     at = at + step;
   }
   return file->SyncData();
+}
+
+Result<Lsn> Log::LastEnd(Lsn at) {
+  if (closed_) return Status(Code::kClosed, "the log is closed");
+  const Lsn visible(region()->ends.visible.load(std::memory_order_acquire));  // pairs with W1
+  if (at >= visible) return visible;
+  RL_RETURN_IF_ERROR(flusher_->WaitFor(at, Level::kWritten));
+  return LastEndAtOrBelow(*files_, region()->header.group_id,
+                          Lsn(region()->space.start.load(std::memory_order_acquire)), at);
 }
 
 Status Log::RollBack(Lsn to, RollBackHook* hook) {

@@ -37,14 +37,9 @@ class Source {
 
 Status Damaged() { return Status(Code::kCorruption, "shared memory is damaged: the ring"); }
 
-}  // namespace
-
-Status VisitPending(const LogRegion& region, const SegmentFiles& files, Lsn from, Lsn to,
-                    const std::function<Status(Lsn end, const Entry& entry)>& visit) {
-  const uint64_t segment = files.segment_bytes();
-  Source source(region, files, to);
-  std::vector<uint8_t> payload;
-  bool under_way = false;
+// Calls `visit` with the header and place of every record of [from, to), paddings left out.
+Status WalkRecords(Source& source, uint64_t segment, Lsn from, Lsn to,
+                   const std::function<Status(const Record& record)>& visit) {
   for (Lsn at = from; at < to;) {
     const uint64_t offset = at.value % segment;
     if (offset == 0) {
@@ -61,28 +56,61 @@ Status VisitPending(const LogRegion& region, const SegmentFiles& files, Lsn from
     Record record;
     std::memcpy(&record.header, bytes.data(), sizeof record.header);
     if (record.end() > to) return Damaged();
-    if (record.type() != RecordType::kPadding) {
-      if (!record.continues()) {
-        payload.clear();
-        under_way = true;
-      }
-      if (!under_way) return Damaged();
-      const size_t had = payload.size();
-      payload.resize(had + record.header.length);
-      RL_RETURN_IF_ERROR(source.Read(at + kRecordHeaderBytes, MutableBytes(payload).subspan(had)));
-      if (!record.more()) {
-        Entry entry;
-        entry.payload = payload;
-        entry.type = record.type();
-        entry.operations = record.header.operations;
-        entry.term = record.term();
-        RL_RETURN_IF_ERROR(visit(record.end(), entry));
-        under_way = false;
-      }
-    }
+    if (record.type() != RecordType::kPadding) RL_RETURN_IF_ERROR(visit(record));
     at = record.end();
   }
   return Status::Ok();
+}
+
+Status ReadOn(Source& source, const Record& record, std::vector<uint8_t>* payload) {
+  const size_t had = payload->size();
+  payload->resize(had + record.header.length);
+  return source.Read(record.lsn() + kRecordHeaderBytes, MutableBytes(*payload).subspan(had));
+}
+
+}  // namespace
+
+Status VisitPending(const LogRegion& region, const SegmentFiles& files, Lsn from, Lsn to,
+                    const std::function<Status(Lsn end, const Entry& entry)>& visit) {
+  Source source(region, files, to);
+  std::vector<uint8_t> payload;
+  bool under_way = false;
+  return WalkRecords(source, files.segment_bytes(), from, to, [&](const Record& record) {
+    if (!record.continues()) {
+      payload.clear();
+      under_way = true;
+    }
+    if (!under_way) return Status::Ok();  // its beginning has been trimmed: nobody needs it
+    RL_RETURN_IF_ERROR(ReadOn(source, record, &payload));
+    if (record.more()) return Status::Ok();
+    under_way = false;
+    Entry entry;
+    entry.payload = payload;
+    entry.type = record.type();
+    entry.operations = record.header.operations;
+    entry.term = record.term();
+    return visit(record.end(), entry);
+  });
+}
+
+Result<PendingRun> CollectRun(const LogRegion& region, const SegmentFiles& files, Lsn from, Lsn to,
+                              bool fill) {
+  PendingRun run;
+  run.end = to;
+  run.filled = fill;
+  Source source(region, files, to);
+  const Status walked =
+      WalkRecords(source, files.segment_bytes(), from, to, [&](const Record& record) {
+        if (!record.continues()) {
+          run.payload.clear();
+          run.begun = true;
+        }
+        run.open = record.more();
+        run.type = record.type();
+        return fill && run.begun ? ReadOn(source, record, &run.payload) : Status::Ok();
+      });
+  if (!walked.ok()) return walked;
+  return run;
 }
 
 }  // namespace ringleader

@@ -74,10 +74,11 @@ Result<SegmentScanner::Step> SegmentScanner::Next(Record* record) {
   }
   const uint64_t size = RecordBytes(header.length);
   if (position_ + size > limit_) return Step::kLimit;
-  const bool padding = header.type == static_cast<uint8_t>(RecordType::kPadding);
   record->header = header;
   record->payload = {};
-  if (!padding) {
+  const RecordType type = record->type();
+  const bool of_group = type == RecordType::kTermStart || type == RecordType::kConfiguration;
+  if (type != RecordType::kPadding && (of_group || !skip_payloads_)) {
     RL_RETURN_IF_ERROR(Fill(size));
     if (!CheckRecordPayload(Window(size), header)) return Step::kBadPayload;
     record->payload = Window(size).subspan(kRecordHeaderBytes, header.length);

@@ -32,6 +32,9 @@ class SegmentScanner {
                  const ChainState& chain);
   // Accepts the first record whatever its chain value: for readers that begin in the middle.
   void TrustFirst() { trust_first_ = true; }
+  // Neither reads nor checks payloads, those of term starts and configurations excepted; the
+  // records have none.
+  void SkipPayloads() { skip_payloads_ = true; }
   // Moves the limit forward. Nothing behind it is read, so bytes still being written never get into
   // the buffer.
   void SetLimit(Lsn limit);
@@ -53,6 +56,7 @@ class SegmentScanner {
   Lsn position_;
   ChainState chain_;
   bool trust_first_ = false;
+  bool skip_payloads_ = false;
   std::vector<uint8_t> buffer_;
   Lsn buffer_lsn_;
   size_t buffered_ = 0;
