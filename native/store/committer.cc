@@ -183,9 +183,14 @@ Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
       RL_ASSIGN_OR_RETURN(GenerationSetRef set, overlay_.Current());
       CommitSection section(overlay_, region_, reservation_, std::move(set), chunk.subspan(placed),
                             std::span(prepared).subspan(placed));
-      RL_ASSIGN_OR_RETURN(const size_t now,
-                          log_.TryAppend(std::span(entries).subspan(placed, count - placed),
-                                         std::span(appended).subspan(placed), &section));
+      const auto appends = log_.TryAppend(std::span(entries).subspan(placed, count - placed),
+                                          std::span(appended).subspan(placed), &section);
+      if (!appends.ok()) {
+        // What has its verdict keeps it: a gate may close between two of them.
+        if (done + placed > 0) return done + placed;
+        return appends.status();
+      }
+      const size_t now = appends.value();
       for (size_t i = placed; i < placed + now; ++i) {
         if (chunk[i]->verdict == Verdict::kPending) {
           chunk[i]->verdict = Verdict::kCommitted;
