@@ -55,6 +55,13 @@ bool Replicator::MayLead() const {
          !state_.log.rolling_back && !state_.replica.fetch.wanted;
 }
 
+// Whoever counts the votes knows whether this member is a voter; one with an older configuration,
+// or with none yet, may not know. A vote is safe whoever gives it: it is as binding and as choosy.
+bool Replicator::MayVote(uint64_t candidates_configuration) const {
+  if (state_.broken || state_.halted) return false;
+  return IsVoter() || (!options_.base_api && candidates_configuration > configuration().version);
+}
+
 // Whether this member must not help anybody to a new reign now. `handover`: the primary that has
 // asked for it.
 bool Replicator::Busy(Ballot handover) const {
@@ -151,7 +158,7 @@ void Replicator::StartCanvass(Nanos timeout) {
 }
 
 void Replicator::On(const Message& message, const Canvass& canvass) {
-  if (!IsVoter() || state_.broken || state_.halted) return;
+  if (!MayVote(canvass.configuration)) return;
   const Configuration& now = configuration();
   CanvassReply reply;
   reply.round = canvass.round;
@@ -213,6 +220,9 @@ void Replicator::JudgeCanvass() {
   }
   if (best == nullptr) {
     FailElection();
+  } else if (now.rule == QuorumRule::kInSync) {
+    // Who is in the register has everything acknowledged. Nobody else can tell who that is.
+    StartSwap({});
   } else if (best->id != options_.self) {
     const MemberId nominee = best->id;
     EndElection();
@@ -221,8 +231,6 @@ void Replicator::JudgeCanvass() {
     // Somebody who may not lead has records that nobody else here has. They may be acknowledged:
     // they are fetched, not voted down.
     AskDonor(*freshest);
-  } else if (now.rule == QuorumRule::kInSync) {
-    StartSwap({});
   } else {
     CallVote({});
   }
@@ -255,6 +263,7 @@ void Replicator::On(const Message& message, const Nominate& nominate) {
 }
 
 void Replicator::CallVote(Ballot handover) {
+  RL_CHECK(configuration().rule == QuorumRule::kVotes);
   ElectionState& election = state_.election;
   const uint32_t donations = election.donations;
   EndElection();
@@ -274,7 +283,7 @@ void Replicator::CallVote(Ballot handover) {
 
 void Replicator::On(const Message& message, const Vote& vote) {
   if (message.ballot.incarnation != message.incarnation) return;
-  if (!IsVoter() || state_.broken || state_.halted) return;
+  if (!MayVote(vote.configuration)) return;
   if (configuration().rule == QuorumRule::kInSync) return;  // the witness decides
   const Ballot promised = state_.promise.hard.promised;
   const bool fresh = vote.last >= FlushedPosition();
@@ -387,7 +396,7 @@ void Replicator::ElectionTimers() {
       if (state_.now >= election.ends) {
         FailElection();
       } else if (!election.votes.empty() && state_.now >= election.waits_until) {
-        SendToVoters(Vote{FlushedPosition(), election.handover});
+        SendToVoters(Vote{FlushedPosition(), configuration().version, election.handover});
         election.waits_until = state_.now + options_.heartbeat_interval;
       }
       return;

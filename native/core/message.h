@@ -69,10 +69,12 @@ struct Nominate {
 // Candidate -> everybody, when its own vote is flushed. The ballot is the message's.
 struct Vote {
   Position last;
+  uint64_t configuration = 0;
   Ballot handover;  // the ballot whose primary has asked for this; none otherwise
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("last", self.last);
+    field("configuration", self.configuration);
     field("handover", self.handover);
   }
 };

@@ -291,6 +291,10 @@ void Replicator::HigherBallot(Ballot seen) {
   state_.election.seen = std::max(state_.election.seen, seen.counter);
   if (options_.base_api) {
     StepDown(NoticeKind::kDuplicatePrimary);
+  } else if (configuration().rule == QuorumRule::kInSync) {
+    // A new ballot has to be in the register too.
+    StepDown(NoticeKind::kLostQuorum);
+    state_.election.due = state_.now;
   } else if (state_.election.phase == ElectionPhase::kIdle) {
     CallVote(state_.primary.term);
   }

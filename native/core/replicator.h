@@ -99,6 +99,7 @@ class Replicator {
   void CallVote(Ballot handover);
   void CountVotes();
   void GiveGrant();
+  bool MayVote(uint64_t candidates_configuration) const;
   bool Busy(Ballot handover) const;
   bool MayLead() const;
   void EndElection();

@@ -51,6 +51,11 @@ enum class WitnessOutcome : uint8_t {
 struct WitnessRequest {
   WitnessRegister expected;
   WitnessRegister value;
+
+  static constexpr auto Fields(auto& self, auto&& field) {
+    field("expected", self.expected);
+    field("value", self.value);
+  }
 };
 
 }  // namespace ringleader
