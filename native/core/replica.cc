@@ -51,6 +51,8 @@ bool Replicator::Accept(const Message& message) {
     Promise(message.ballot);
   }
   if (state_.replica.ballot != message.ballot) Follow(message);
+  // It is there after all.
+  if (state_.election.phase == ElectionPhase::kCanvassing) EndElection();
   ReplicaState& replica = state_.replica;
   replica.heard_at = state_.now;
   state_.election.due = state_.now + ElectionDelay();
