@@ -104,6 +104,13 @@ const mutants = [
     name: 'CloseSharedStore',
     unit: ['unit/environment', 'an environment that is open twice is one'],
   },
+  { name: 'SkipFrameChecksum', tests: ['wire_codec.every_changed_byte_is_refused'] },
+  { name: 'SkipFrameLength', tests: ['wire_codec.lengths_that_do_not_fit_are_refused'] },
+  {
+    name: 'AcceptDamagedHardState',
+    tests: ['core_hard_state.no_flushed_promise_is_forgotten'],
+  },
+  { name: 'ForkOneRowOn', tests: ['core_terms.forks_are_where_the_records_part'] },
 ]
 
 // kNone and kCount are not bugs.

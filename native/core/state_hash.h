@@ -51,7 +51,7 @@ class StateHash {
       if (value) Add(*value);
     } else if constexpr (requires { value.index(); }) {  // std::variant
       Word(value.index());
-      std::visit([this](const auto& chosen) { Add(chosen); }, value);
+      std::visit([this](const auto& chosen) { this->Add(chosen); }, value);
     } else if constexpr (requires { value.value; }) {  // Lsn, Term, MemberId, Incarnation
       Word(value.value);
     } else {
