@@ -30,7 +30,7 @@ std::string ModelGroup::CheckMember(const ModelMember& member) {
   if (log.flushed > log.end || log.written > log.end || state.commit > log.end) {
     return Name(member) + ": positions beyond its log";
   }
-  if (state.halted) return Name(member) + ": halted, though no disk has lied";
+  if (state.halted && !lied_) return Name(member) + ": halted, though no disk has lied";
   Ballot& promised = promised_[member.options().incarnation];
   if (state.promise.hard.promised < promised && member.disk().hard_state &&
       member.disk().hard_state->promised < promised) {
@@ -41,7 +41,12 @@ std::string ModelGroup::CheckMember(const ModelMember& member) {
   const Ballot term = state.primary.term;
   const auto [at, first] = primaries_.emplace(term, member.id());
   if (!first && at->second != member.id()) return "two primaries of one ballot";
-  // Leader completeness: what was acknowledged under lower ballots is here.
+  return lied_ ? "" : CheckKept(member);
+}
+
+// Leader completeness: a primary has what was acknowledged under lower ballots.
+std::string ModelGroup::CheckKept(const ModelMember& member) const {
+  const Ballot term = member.core().state().primary.term;
   const std::vector<ModelRecord> history = member.History();
   for (const auto& [end, record] : acknowledged_) {
     if (record.term >= term) continue;
@@ -72,7 +77,7 @@ std::string ModelGroup::CheckLogs() const {
         }
       }
       // What both take for committed is the same.
-      if (!members_[i].up() || !members_[j].up()) continue;
+      if (lied_ || !members_[i].up() || !members_[j].up()) continue;
       if (!members_[i].core().ElectionSafe() || !members_[j].core().ElectionSafe()) continue;
       const Lsn commit = std::min(members_[i].core().commit(), members_[j].core().commit());
       for (size_t k = 0; k < std::min(a.size(), b.size()) && a[k].end <= commit; ++k) {

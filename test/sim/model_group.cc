@@ -41,6 +41,14 @@ size_t ModelGroup::IndexOf(MemberId id) const {
   return members_.size();
 }
 
+void ModelGroup::Move(Nanos by) {
+  now_ += by;
+  for (ModelMember& member : members_) {
+    const auto ppm = static_cast<uint64_t>(1'000'000 + member.drift_ppm_);
+    member.now_ += by / 1'000'000 * ppm + by % 1'000'000 * ppm / 1'000'000;
+  }
+}
+
 void ModelGroup::TickAll() {
   for (size_t i = 0; i < members_.size(); ++i) {
     if (members_[i].up()) Tick(i);
@@ -99,6 +107,28 @@ void ModelGroup::AnswerWitness(size_t index, bool lost) {
   Step(index, answer);
 }
 
+void ModelGroup::FailWitness(size_t index) {
+  members_[index].asking_.reset();
+  Step(index, WitnessAnswer{WitnessOutcome::kUnknown, {}});
+}
+
+void ModelGroup::LoseFlushed(size_t index, Lsn end) {
+  ModelMember& member = members_[index];
+  RL_CHECK(!member.up());
+  member.disk_.log.CutTo(end);
+  lied_ = true;
+}
+
+void ModelGroup::SetWitness(const WitnessRegister& value) {
+  witness_ = value;
+  lied_ = true;
+}
+
+void ModelGroup::SetHardState(size_t index, const std::optional<HardState>& hard_state) {
+  RL_CHECK(!members_[index].up());
+  members_[index].disk_.hard_state = hard_state;
+}
+
 void ModelGroup::Crash(size_t index) {
   ModelMember& member = members_[index];
   member.core_.reset();
@@ -135,7 +165,7 @@ void ModelGroup::Restart(size_t index) {
   const Lsn commit = std::min(start.hard_state.commit, start.log_end);
   auto& all = start.configurations;
   while (all.size() > 1 && all[1].end <= commit) all.erase(all.begin());
-  member.core_.emplace(member.options_, start, now_);
+  member.core_.emplace(member.options_, start, member.now_);
   Tick(index);
 }
 
@@ -162,10 +192,14 @@ void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
   if (!member.up()) return;
   ++steps_;
   Outputs out;
-  member.notices_.clear();
-  member.reads_.clear();
-  member.core_->Step({now_, std::move(event)}, &out);
+  if (depth_ == 0) {
+    member.notices_.clear();
+    member.reads_.clear();
+  }
+  member.core_->Step({member.now_, std::move(event)}, &out);
+  ++depth_;
   Perform(index, out, packet);
+  --depth_;
   if (members_[index].core().role() == Role::kPrimary) Acknowledge(index);
 }
 

@@ -78,6 +78,7 @@ class ModelMember {
     field("writable", self.writable_);
     field("saving", self.saving_);
     field("asking", self.asking_);
+    field("now", self.now_);
   }
 
  private:
@@ -90,10 +91,12 @@ class ModelMember {
   Lsn flushed_;
   uint64_t history_ = 0;
   bool writable_ = false;
+  Nanos now_ = 1;          // its own clock
+  int64_t drift_ppm_ = 0;  // how much faster than the others'
   std::optional<HardState> saving_;
   std::optional<WitnessRequest> asking_;
   ModelDisk disk_;
-  std::vector<Notice> notices_;  // of the last step
+  std::vector<Notice> notices_;  // of the last choice
   std::vector<ReadReady> reads_;
 };
 
@@ -103,7 +106,8 @@ class ModelGroup {
   explicit ModelGroup(const std::vector<CoreOptions>& members);
 
   // --- Choices. Each is one step; the index is that of the member, or of the packet.
-  void Move(Nanos by) { now_ += by; }
+  void Move(Nanos by);
+  void SetDrift(size_t member, int64_t ppm) { members_[member].drift_ppm_ = ppm; }
   void TickAll();
   void Tick(size_t member) { Step(member, ringleader::Tick{}); }
   void Deliver(size_t packet);
@@ -113,12 +117,24 @@ class ModelGroup {
   void Flush(size_t member);                  // the log, all of it
   void SaveHardState(size_t member);
   void AnswerWitness(size_t member, bool lost);  // lost: done, perhaps, but nobody hears of it
+  void FailWitness(size_t member);               // not done, and nobody knows that
   void Crash(size_t member);                     // power: all that is not flushed is gone
   void Kill(size_t member);  // the process: what was written to the kernel stays
   void Restart(size_t member);
   void Trim(size_t member, Lsn start);
   void NewDisk(size_t member, Incarnation incarnation);  // of a member that is down
   void Do(size_t member, Event event) { Step(member, std::move(event)); }
+
+  // --- Lies. What was promised may be broken from then on, and Check looks at less.
+  //
+  // A member that is down finds less on its disk than it had flushed: a log that ends at `end`.
+  void LoseFlushed(size_t member, Lsn end);
+  // The witness holds something else, as after it was restored from a copy.
+  void SetWitness(const WitnessRegister& value);
+
+  // What recovery finds of the hard state of a member that is down. No lie where it was never
+  // saved.
+  void SetHardState(size_t member, const std::optional<HardState>& hard_state);
 
   // --- What there is
   Nanos now() const { return now_; }
@@ -143,10 +159,13 @@ class ModelGroup {
   void SendShip(size_t member, const Ship& ship);
   void Acknowledge(size_t member);
   std::string CheckMember(const ModelMember& member);
+  std::string CheckKept(const ModelMember& member) const;
   std::string CheckLogs() const;
 
   Nanos now_ = 1;
   uint64_t steps_ = 0;
+  int depth_ = 0;      // of Step: what a step asks for may be further steps
+  bool lied_ = false;  // a disk or the witness has broken its promise
   std::vector<ModelMember> members_;
   std::vector<Packet> network_;
   WitnessRegister witness_;
