@@ -96,11 +96,11 @@ const checkContents = (directory) => {
   }
 }
 
-// That it can be built is the question; cmake-js takes its options from npm's. The addon of the
-// first stage is the same one, optimized.
+// That it can be built is the question: the addon of the first stage is the same one, optimized.
+// cmake-js takes variables of CMake from these of the environment.
 const quickBuild = {
-  npm_config_cmake_CMAKE_CXX_FLAGS_RELEASE: '-O0',
-  npm_config_cmake_RINGLEADER_PRECOMPILE: 'ON',
+  npm_cmake_CMAKE_CXX_FLAGS_RELEASE: '-O0',
+  npm_cmake_RINGLEADER_PRECOMPILE: 'ON',
 }
 
 const state = {}
