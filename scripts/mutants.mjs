@@ -104,8 +104,8 @@ const mutants = [
     name: 'CloseSharedStore',
     unit: ['unit/environment', 'an environment that is open twice is one'],
   },
-  { name: 'SkipFrameChecksum', tests: ['wire_codec.every_changed_byte_is_refused'] },
-  { name: 'SkipFrameLength', tests: ['wire_codec.lengths_that_do_not_fit_are_refused'] },
+  { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },
+  { name: 'SkipFrameLength', tests: ['wire_hostile.lengths_that_do_not_fit_are_refused'] },
   {
     name: 'AcceptDamagedHardState',
     tests: ['core_hard_state.no_flushed_promise_is_forgotten'],

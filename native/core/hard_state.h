@@ -68,8 +68,8 @@ inline size_t SlotOf(uint64_t sequence) { return sequence % 2; }
 // to come back as a new incarnation. kNewerFormat where a later version wrote it: magic, version
 // and checksum of a copy stay where they are in every version.
 //
-// What is found after a crash may stand in one copy only, or not be flushed at all. Whoever comes up
-// with it saves it again, with the next sequence, before anything rests on it.
+// What is found after a crash may stand in one copy only, or not be flushed at all. Whoever comes
+// up with it writes and flushes it again, itself or its successor, before anything rests on it.
 Result<std::optional<HardState>> ChooseHardState(Bytes first, Bytes second);
 
 }  // namespace ringleader
