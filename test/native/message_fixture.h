@@ -138,48 +138,61 @@ inline Message SampleOf(uint32_t from, uint32_t to, Body body) {
   return message;
 }
 
-// One of each kind at least, the same ones for ever: they are the golden bytes.
-inline std::vector<Message> SampleMessages() {
-  static constexpr uint8_t kPayload[] = {'r', 'e', 'c', 'o', 'r', 'd', 's', '.'};
-  const Ballot first{Term(1), Incarnation(0xa)}, second{Term(3), Incarnation(0xb)};
-  const Position last{first, Lsn(120)};
-  Configuration configuration =
-      MajorityOf({SampleMember(1), SampleMember(2, MemberKind::kVoter, 50),
-                  SampleMember(3, MemberKind::kLearner)},
-                 4);
-  const std::vector<TermStart> terms = {{first, Lsn(4096)}, {second, Lsn(300'000)}};
+// Of the samples: who they speak of.
+inline const Ballot kFirstBallot{Term(1), Incarnation(0xa)};
+inline const Ballot kSecondBallot{Term(3), Incarnation(0xb)};
+inline const Position kLast{kFirstBallot, Lsn(120)};
+inline constexpr uint8_t kSamplePayload[] = {'r', 'e', 'c', 'o', 'r', 'd', 's', '.'};
 
+inline std::vector<TermStart> SampleTerms() {
+  return {{kFirstBallot, Lsn(4096)}, {kSecondBallot, Lsn(300'000)}};
+}
+
+inline ConfigurationAt SampleConfiguration() {
+  return {Lsn(5000), MajorityOf({SampleMember(1), SampleMember(2, MemberKind::kVoter, 50),
+                                 SampleMember(3, MemberKind::kLearner)},
+                                4)};
+}
+
+inline std::vector<Message> SampleElection() {
   Canvass canvass;
   canvass.round = 9;
-  canvass.last = last;
+  canvass.last = kLast;
   canvass.priority = 100;
   canvass.configuration = 4;
-  CanvassReply canvass_reply;
-  canvass_reply.round = 9;
-  canvass_reply.verdict = CanvassVerdict::kBusy;
-  canvass_reply.last = last;
-  canvass_reply.priority = 50;
-  canvass_reply.configuration = 4;
+  CanvassReply reply;
+  reply.round = 9;
+  reply.verdict = CanvassVerdict::kBusy;
+  reply.last = kLast;
+  reply.priority = 50;
+  reply.configuration = 4;
   Vote vote;
-  vote.last = last;
-  vote.handover = first;
+  vote.last = kLast;
+  vote.configuration = 4;
+  vote.handover = kFirstBallot;
+  return {SampleOf(1, kNobody.value, canvass), SampleOf(2, 1, reply),
+          SampleOf(1, 2, Nominate{true}), SampleOf(2, kNobody.value, vote),
+          SampleOf(1, 2, VoteReply{kSecondBallot, true, kLast})};
+}
+
+inline std::vector<Message> SampleShipping() {
   Records records;
-  records.previous = last;
+  records.previous = kLast;
   records.end = Lsn(128);
   records.commit = Lsn(120);
   records.log_end = Lsn(160);
   records.resent = true;
   records.levels = kFlushed;
-  records.terms = terms;
-  records.configurations = {{Lsn(5000), configuration}};
-  records.bytes = kPayload;
+  records.terms = SampleTerms();
+  records.configurations = {SampleConfiguration()};
+  records.bytes = kSamplePayload;
   Records copied;
-  copied.previous = last;
+  copied.previous = kLast;
   copied.end = Lsn(120);
   copied.from_primary = false;
   Heartbeat heartbeat;
   heartbeat.sent_at = 1'000'000'007;
-  heartbeat.end = {second, Lsn(160)};
+  heartbeat.end = {kSecondBallot, Lsn(160)};
   heartbeat.commit = Lsn(120);
   heartbeat.has_quorum = true;
   heartbeat.lease = 250'000'000;
@@ -190,35 +203,39 @@ inline std::vector<Message> SampleMessages() {
   ack.written = Lsn(150);
   ack.flushed = Lsn(120);
   ack.applied = Lsn(110);
-  ack.end = {first, Lsn(170)};
-  ack.terms = terms;
-  SnapshotPiece piece;
-  piece.head = {77, 1 << 20, {second, Lsn(310'000)}, terms, {Lsn(5000), configuration}};
-  piece.offset = 4096;
-  piece.last = true;
-  piece.bytes = kPayload;
-  Message hello = SampleOf(3, kNobody.value, Hello{last, {'h', 'o', 's', 't', ':', '1'}});
-  hello.kind = MemberKind::kLearner;
-  Message blank;
-  blank.body = Ack{};
-  return {SampleOf(1, kNobody.value, canvass),
-          SampleOf(2, 1, canvass_reply),
-          SampleOf(1, 2, Nominate{true}),
-          SampleOf(2, kNobody.value, vote),
-          SampleOf(1, 2, VoteReply{second, true, last}),
-          SampleOf(2, 1, records),
+  ack.end = {kFirstBallot, Lsn(170)};
+  ack.terms = SampleTerms();
+  return {SampleOf(2, 1, records),
           SampleOf(3, 1, copied),
           SampleOf(2, kNobody.value, heartbeat),
           SampleOf(1, 2, ack),
-          SampleOf(3, 1, Request{last, 65536, true}),
-          SampleOf(1, 3, Refusal{last}),
-          hello,
-          SampleOf(2, 3, Outdated{Lsn(65536)}),
-          SampleOf(3, 2, SnapshotRequest{77, 4096, 1 << 20}),
-          SampleOf(2, 3, piece),
-          SampleOf(1, 2, ReadRequest{5}),
-          SampleOf(2, 1, ReadReply{5, true, Lsn(160)}),
-          blank};
+          SampleOf(1, 2, Ack{}),
+          SampleOf(3, 1, Request{kLast, 65536, true}),
+          SampleOf(1, 3, Refusal{kLast})};
+}
+
+inline std::vector<Message> SampleJoining() {
+  Message hello = SampleOf(3, kNobody.value, Hello{kLast, {'h', 'o', 's', 't', ':', '1'}});
+  hello.kind = MemberKind::kLearner;
+  SnapshotPiece piece;
+  piece.head = {77, 1 << 20, {kSecondBallot, Lsn(310'000)}, SampleTerms(), SampleConfiguration()};
+  piece.offset = 4096;
+  piece.last = true;
+  piece.bytes = kSamplePayload;
+  return {hello, SampleOf(2, 3, Outdated{Lsn(65536)}),
+          SampleOf(3, 2, SnapshotRequest{77, 4096, 1 << 20}), SampleOf(2, 3, piece)};
+}
+
+// One of each kind at least, the same ones for ever: their frames are the golden bytes.
+inline std::vector<Message> SampleMessages() {
+  std::vector<Message> all = SampleElection();
+  for (auto part : {SampleShipping(), SampleJoining()}) {
+    all.insert(all.end(), part.begin(), part.end());
+  }
+  all.push_back(SampleOf(1, 2, ReadRequest{5}));
+  all.push_back(SampleOf(2, 1, ReadReply{5, true, Lsn(160)}));
+  all.push_back({});
+  return all;
 }
 
 }  // namespace ringleader::test
