@@ -58,6 +58,11 @@ struct LogWritten {
 struct LogFlushed {
   Lsn end;
   uint64_t history = 0;
+
+  static constexpr auto Fields(auto& self, auto&& field) {
+    field("end", self.end);
+    field("history", self.history);
+  }
 };
 // Readers of this member see everything below.
 struct LogApplied {

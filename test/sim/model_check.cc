@@ -16,6 +16,7 @@ std::string At(Lsn lsn) { return std::to_string(lsn.value); }
 }  // namespace
 
 std::string ModelGroup::Check() {
+  if (!rules_.problem().empty()) return rules_.problem();
   for (const ModelMember& member : members_) {
     if (!member.up()) continue;
     if (std::string problem = CheckMember(member); !problem.empty()) return problem;
@@ -31,33 +32,11 @@ std::string ModelGroup::CheckMember(const ModelMember& member) {
     return Name(member) + ": positions beyond its log";
   }
   if (state.halted && !lied_) return Name(member) + ": halted, though no disk has lied";
-  Ballot& promised = promised_[member.options().incarnation];
-  if (state.promise.hard.promised < promised && member.disk().hard_state &&
-      member.disk().hard_state->promised < promised) {
-    return Name(member) + ": forgot a promise";
-  }
-  if (member.disk().hard_state) promised = std::max(promised, member.disk().hard_state->promised);
   if (state.role != Role::kPrimary) return "";
   const Ballot term = state.primary.term;
   const auto [at, first] = primaries_.emplace(term, member.id());
   if (!first && at->second != member.id()) return "two primaries of one ballot";
-  return lied_ ? "" : CheckKept(member);
-}
-
-// Leader completeness: a primary has what was acknowledged under lower ballots.
-std::string ModelGroup::CheckKept(const ModelMember& member) const {
-  const Ballot term = member.core().state().primary.term;
-  const std::vector<ModelRecord> history = member.History();
-  for (const auto& [end, record] : acknowledged_) {
-    if (record.term >= term) continue;
-    const auto here = std::find_if(history.begin(), history.end(), [&record](const ModelRecord& r) {
-      return r.start == record.start;
-    });
-    if (here == history.end() || *here != record) {
-      return Name(member) + " leads without what was acknowledged at " + At(record.start);
-    }
-  }
-  return "";
+  return rules_.CheckPrimary(member);
 }
 
 // Log matching: where two logs have a record of one reign at the same place, they are the same

@@ -29,7 +29,7 @@ std::vector<ModelRecord> ModelMember::History() const {
   return all;
 }
 
-ModelGroup::ModelGroup(const std::vector<CoreOptions>& members) {
+ModelGroup::ModelGroup(const std::vector<CoreOptions>& members) : rules_(members.size()) {
   for (const CoreOptions& options : members) members_.emplace_back(options);
   for (size_t i = 0; i < members_.size(); ++i) Restart(i);
 }
@@ -86,6 +86,24 @@ void ModelGroup::Flush(size_t index) {
   Step(index, LogFlushed{member.flushed_, member.history_});
 }
 
+void ModelGroup::StartFlush(size_t index) {
+  ModelMember& member = members_[index];
+  RL_CHECK(!member.flushing_);
+  member.flushing_ = LogFlushed{member.log_.end(), member.history_};
+}
+
+void ModelGroup::FinishFlush(size_t index) {
+  ModelMember& member = members_[index];
+  const LogFlushed done = *std::exchange(member.flushing_, std::nullopt);
+  // Bytes of a log that has been rolled back since are nowhere any more.
+  if (done.history == member.history_ && done.end > member.flushed_) {
+    member.flushed_ = done.end;
+    member.disk_.log = member.log_;
+    member.disk_.log.CutTo(done.end);
+  }
+  Step(index, done);
+}
+
 void ModelGroup::SaveHardState(size_t index) {
   ModelMember& member = members_[index];
   member.disk_.hard_state = *std::exchange(member.saving_, std::nullopt);
@@ -95,16 +113,27 @@ void ModelGroup::SaveHardState(size_t index) {
 void ModelGroup::AnswerWitness(size_t index, bool lost) {
   const WitnessRequest asked = *std::exchange(members_[index].asking_, std::nullopt);
   WitnessAnswer answer;
-  if (asked.expected == asked.value) {
-    answer = {WitnessOutcome::kDone, witness_};
-  } else if (asked.expected == witness_) {
-    witness_ = asked.value;
-    answer = {WitnessOutcome::kDone, witness_};
-  } else {
-    answer = {WitnessOutcome::kConflict, witness_};
-  }
+  answer.outcome = Swap(asked) ? WitnessOutcome::kDone : WitnessOutcome::kConflict;
+  answer.value = witness_;
   if (lost) answer = {WitnessOutcome::kUnknown, {}};
   Step(index, answer);
+}
+
+// Where it asks for no change it only reads.
+bool ModelGroup::Swap(const WitnessRequest& asked) {
+  if (asked.expected == asked.value) return true;
+  if (asked.expected != witness_) return false;
+  witness_ = asked.value;
+  return true;
+}
+
+void ModelGroup::SwapLate(size_t swap) {
+  Swap(late_swaps_[swap]);
+  LoseSwap(swap);
+}
+
+void ModelGroup::LoseSwap(size_t swap) {
+  late_swaps_.erase(late_swaps_.begin() + static_cast<ptrdiff_t>(swap));
 }
 
 void ModelGroup::FailWitness(size_t index) {
@@ -117,11 +146,13 @@ void ModelGroup::LoseFlushed(size_t index, Lsn end) {
   RL_CHECK(!member.up());
   member.disk_.log.CutTo(end);
   lied_ = true;
+  rules_.Lied();
 }
 
 void ModelGroup::SetWitness(const WitnessRegister& value) {
   witness_ = value;
   lied_ = true;
+  rules_.Lied();
 }
 
 void ModelGroup::SetHardState(size_t index, const std::optional<HardState>& hard_state) {
@@ -134,6 +165,10 @@ void ModelGroup::Crash(size_t index) {
   member.core_.reset();
   member.writable_ = false;
   member.saving_.reset();
+  member.flushing_.reset();
+  if (member.asking_ && member.asking_->expected != member.asking_->value) {
+    late_swaps_.push_back(*member.asking_);
+  }
   member.asking_.reset();
 }
 
@@ -166,6 +201,7 @@ void ModelGroup::Restart(size_t index) {
   auto& all = start.configurations;
   while (all.size() > 1 && all[1].end <= commit) all.erase(all.begin());
   member.core_.emplace(member.options_, start, member.now_);
+  rules_.Restarted(index);
   Tick(index);
 }
 
@@ -185,6 +221,7 @@ void ModelGroup::NewDisk(size_t index, Incarnation incarnation) {
   RL_CHECK(!member.up());
   member.disk_ = {};
   member.options_.incarnation = incarnation;
+  rules_.Replaced(index);
 }
 
 void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
@@ -196,7 +233,10 @@ void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
     member.notices_.clear();
     member.reads_.clear();
   }
+  if (const auto* read = std::get_if<AskRead>(&event)) rules_.AsksRead(read->id);
+  const Lsn commit = member.core().commit();
   member.core_->Step({member.now_, std::move(event)}, &out);
+  rules_.Stepped(*this, index, commit);
   ++depth_;
   Perform(index, out, packet);
   --depth_;
@@ -220,6 +260,7 @@ void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
     member.asking_ = out.witness;
   }
   for (Message& message : out.send) {
+    rules_.Sends(*this, index, message);
     for (const ModelMember& other : members_) {
       if (other.id() == member.id()) continue;
       if (message.to != kNobody && message.to != other.id()) continue;
@@ -230,6 +271,7 @@ void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
   }
   member.notices_.insert(member.notices_.end(), out.events.begin(), out.events.end());
   member.reads_.insert(member.reads_.end(), out.reads.begin(), out.reads.end());
+  for (const ReadReady& answer : out.reads) rules_.AnswersRead(member, answer);
   for (const SendPiece& piece : out.pieces) {
     SnapshotPiece body;
     body.head.id = member.options_.incarnation.value * 1000 + member.core().commit().value + 1;
@@ -253,6 +295,7 @@ void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
     ++member.history_;
     member.disk_.log = member.log_;
     member.disk_.below = member.below_;
+    rules_.DiskChanged(*this, index);
     next.push_back(SnapshotKept{piece.head.id, 1, false});
     next.push_back(SnapshotInstalled{piece.head});
   }
@@ -285,6 +328,7 @@ std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& actio
     return TermAppended{term->term, record.start, record.end};
   }
   if (const auto* configuration = std::get_if<AppendConfiguration>(&action)) {
+    rules_.AppendsConfiguration(member, configuration->configuration);
     member.log_.Append(member.core().term(), ModelKind::kConfiguration, 0);
     member.log_.back().configuration = configuration->configuration;
     return ConfigurationAppended{configuration->configuration, member.log_.end()};
@@ -296,6 +340,7 @@ std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& actio
   member.log_.CutTo(back.to);
   member.flushed_ = member.log_.end();
   member.disk_.log = member.log_;
+  rules_.DiskChanged(*this, index);
   ++member.history_;
   return LogRolledBack{back.to};
 }
@@ -333,7 +378,8 @@ uint64_t ModelGroup::Hash() const {
   std::sort(packets.begin(), packets.end());
   hash.Add(packets);
   hash.Add(witness_);
-  for (const auto& [end, record] : acknowledged_) hash.Add(record);
+  hash.Add(late_swaps_);
+  hash.Add(rules_);
   return hash.value();
 }
 

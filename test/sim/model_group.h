@@ -18,6 +18,7 @@
 
 #include "core/replicator.h"
 #include "model_log.h"
+#include "model_rules.h"
 
 namespace ringleader::sim {
 
@@ -67,6 +68,9 @@ class ModelMember {
   const std::optional<WitnessRequest>& asking() const { return asking_; }
   const std::vector<Notice>& notices() const { return notices_; }
   const std::vector<ReadReady>& reads() const { return reads_; }
+  // Log and disk since the beginning: what the log itself no longer holds.
+  const std::vector<ModelRecord>& below() const { return below_; }
+  bool flushing() const { return flushing_.has_value(); }
   // The whole log since the beginning, also what the log itself no longer holds.
   std::vector<ModelRecord> History() const;
 
@@ -76,6 +80,7 @@ class ModelMember {
     field("disk", self.disk_);
     field("flushed", self.flushed_);
     field("writable", self.writable_);
+    field("flushing", self.flushing_);
     field("saving", self.saving_);
     field("asking", self.asking_);
     field("now", self.now_);
@@ -90,6 +95,7 @@ class ModelMember {
   std::vector<ModelRecord> below_;
   Lsn flushed_;
   uint64_t history_ = 0;
+  std::optional<LogFlushed> flushing_;  // a flush that has begun
   bool writable_ = false;
   Nanos now_ = 1;          // its own clock
   int64_t drift_ppm_ = 0;  // how much faster than the others'
@@ -115,9 +121,15 @@ class ModelGroup {
   void Lose(size_t packet);
   void Write(size_t member, uint64_t value);  // of a primary that lets writers in
   void Flush(size_t member);                  // the log, all of it
+  // The same in two steps: what is appended, or rolled back, meanwhile is not part of it.
+  void StartFlush(size_t member);
+  void FinishFlush(size_t member);
   void SaveHardState(size_t member);
   void AnswerWitness(size_t member, bool lost);  // lost: done, perhaps, but nobody hears of it
   void FailWitness(size_t member);               // not done, and nobody knows that
+  // A swap that a member had asked for when it went down is done now, or lost for good.
+  void SwapLate(size_t swap);
+  void LoseSwap(size_t swap);
   void Crash(size_t member);                     // power: all that is not flushed is gone
   void Kill(size_t member);  // the process: what was written to the kernel stays
   void Restart(size_t member);
@@ -143,6 +155,8 @@ class ModelGroup {
   size_t IndexOf(MemberId id) const;
   const std::vector<Packet>& network() const { return network_; }
   const WitnessRegister& witness() const { return witness_; }
+  const std::vector<WitnessRequest>& late_swaps() const { return late_swaps_; }
+  const ModelRules& rules() const { return rules_; }
   // What a primary has told its writers is committed: value by the end of its record.
   const std::map<uint64_t, ModelRecord>& acknowledged() const { return acknowledged_; }
   uint64_t steps() const { return steps_; }
@@ -159,8 +173,8 @@ class ModelGroup {
   void SendShip(size_t member, const Ship& ship);
   void Acknowledge(size_t member);
   std::string CheckMember(const ModelMember& member);
-  std::string CheckKept(const ModelMember& member) const;
   std::string CheckLogs() const;
+  bool Swap(const WitnessRequest& asked);
 
   Nanos now_ = 1;
   uint64_t steps_ = 0;
@@ -169,10 +183,10 @@ class ModelGroup {
   std::vector<ModelMember> members_;
   std::vector<Packet> network_;
   WitnessRegister witness_;
+  std::vector<WitnessRequest> late_swaps_;
+  ModelRules rules_;
   std::map<uint64_t, ModelRecord> acknowledged_;
   std::map<Ballot, MemberId> primaries_;  // who has led which ballot
-  // Of each incarnation: what it has promised, and the most it has said it had flushed.
-  std::map<Incarnation, Ballot> promised_;
 };
 
 }  // namespace ringleader::sim
