@@ -43,8 +43,6 @@ const char* MutantName(Mutant mutant) {
       return "ShowPieces";
     case Mutant::kForgetPieces:
       return "ForgetPieces";
-    case Mutant::kShipUnchecked:
-      return "ShipUnchecked";
     case Mutant::kDiscardUnflushed:
       return "DiscardUnflushed";
     case Mutant::kHardStateUnflushed:

@@ -90,8 +90,7 @@ Status LogAppender::Repair() {
       return flusher_.Failure();
     }
   }
-  region_->ends.tail.store(state.tail, std::memory_order_release);  // W1
-  region_->ends.visible.store(state.visible, std::memory_order_release);
+  PublishEnds(state);
   return Status::Ok();
 }
 

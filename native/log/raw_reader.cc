@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstring>
 
-#include "base/mutant.h"
 #include "log/segment_scanner.h"
 
 namespace ringleader {
@@ -100,8 +99,7 @@ bool RawReader::FillFromRing(Lsn at, MutableBytes into) {
   }
   // The copy is over before the position is looked at.
   std::atomic_thread_fence(std::memory_order_acquire);
-  return region_->flushed.written.load(std::memory_order_acquire) <= at.value ||
-         RL_MUTANT(kShipUnchecked);
+  return region_->flushed.written.load(std::memory_order_acquire) <= at.value;
 }
 
 Status RawReader::FillFromFile(Lsn at, MutableBytes into) {
