@@ -21,6 +21,7 @@ import {
   writeRemove,
   type OperationList,
 } from './operation-bytes.js'
+import type { Settler } from './pending-ring.js'
 
 const wordsPerRecord = 3
 const numbersPerResult = 6
@@ -171,10 +172,10 @@ export class CommitPipeline extends CommitProgress {
   }
 
   /** Commits the transaction of a slot, which is free from the end of this turn on. */
-  transaction(slot: number, level: number): Promise<Appended> {
+  transaction(slot: number, level: number, settler: Settler): void {
     this.#makeRoom(0)
     this.#addRecord(slot, kindTransaction, level)
-    return this.promise(level)
+    this.tell(settler, level)
   }
 
   /** Applies a rule to a row; the outcome is that of the moment of the commit. */

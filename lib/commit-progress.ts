@@ -9,7 +9,7 @@
 import { invalidArgument, RingleaderError } from './errors.js'
 import type { Appended } from './log-entry.js'
 import { levelNumbers, type Level } from './options.js'
-import { PendingRing, type Reject, type Resolve } from './pending-ring.js'
+import { PendingRing, type Reject, type Resolve, type Settler } from './pending-ring.js'
 import { WaitList } from './wait-list.js'
 
 /** What the addon has of it, of a log and of a store. */
@@ -90,6 +90,11 @@ export abstract class CommitProgress {
     const promise = new Promise<Appended>(takeSettlers)
     this.pendingOf(level).add(newResolve, newReject)
     return promise
+  }
+
+  /** The same for what needs no promise. */
+  protected tell(settler: Settler, level: number): void {
+    this.pendingOf(level).addSettler(settler)
   }
 
   protected pendingOf(level: number): PendingRing {

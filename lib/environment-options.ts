@@ -34,7 +34,8 @@ export interface EnvironmentOptions extends Omit<LogOptions, 'level'> {
   foldIntervalMs?: number
   /**
    * Snapshots, ranges and transactions that may be open at once over all processes: 16 to 65,536.
-   * Default: 4,096. Decided when the environment is made.
+   * Transactions that a thread begins while nobody commits count as one. Default: 4,096. Decided
+   * when the environment is made.
    */
   maxReaders?: number
   /** Of commits that do not say one. Default: `flushed`. */

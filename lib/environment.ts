@@ -10,6 +10,7 @@ import {
   checkEnvironmentOptions,
   checkTransactionOptions,
   checkWriteOptions,
+  type CheckedTransactionOptions,
   type Durability,
   type EnvironmentOptions,
   type TransactionOptions,
@@ -30,7 +31,7 @@ import {
 } from './options.js'
 import { Snapshot } from './snapshot.js'
 import { StoreReads } from './store-reads.js'
-import { TransactionRunner, type Transaction } from './transaction.js'
+import { TransactionRun, type Transaction } from './transaction.js'
 import { WriteBatch } from './write-batch.js'
 
 export type { EnvironmentStat, Verified }
@@ -59,6 +60,7 @@ export class Environment {
   readonly groupId: string
 
   readonly #context: EnvironmentContext
+  readonly #transactionDefaults: CheckedTransactionOptions
   readonly #databases = new Map<unknown, Database<unknown>>()
   readonly #loads = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
@@ -71,6 +73,7 @@ export class Environment {
     const { catalogue } = pipeline
     const reads = new StoreReads(native, catalogue, pipeline)
     this.#context = { native, pipeline, catalogue, reads, durability }
+    this.#transactionDefaults = checkTransactionOptions(undefined, durability)
   }
 
   static {
@@ -169,8 +172,11 @@ export class Environment {
       const { pipeline, durability } = this.#context
       pipeline.checkOpen()
       if (typeof work !== 'function') throw refuse('work', 'a function', work)
-      const checked = checkTransactionOptions(options, durability)
-      return new TransactionRunner(this.#context, work, checked).run()
+      const checked =
+        options === undefined
+          ? this.#transactionDefaults
+          : checkTransactionOptions(options, durability)
+      return new TransactionRun(this.#context, work, checked).start()
     } catch (error) {
       return rejected(error)
     }

@@ -9,12 +9,18 @@ import type { RingleaderError } from './errors.js'
 import type { Appended } from './log-entry.js'
 
 export type Resolve = (appended: Appended) => void
-export type Reject = (error: RingleaderError) => void
+export type Reject = (error: Error) => void
+
+/** What is told instead of a promise. It must not commit anything before it returns. */
+export interface Settler {
+  settled(lsn: number, end: number): void
+  rejected(error: Error): void
+}
 
 const initialCapacity = 64
 
 export class PendingRing {
-  #resolves: (Resolve | undefined)[] = new Array<Resolve | undefined>(initialCapacity)
+  #resolves: (Resolve | Settler | undefined)[] = new Array<Resolve | undefined>(initialCapacity)
   #rejects: (Reject | undefined)[] = new Array<Reject | undefined>(initialCapacity)
   #lsns = new Float64Array(initialCapacity)
   #ends = new Float64Array(initialCapacity)
@@ -35,6 +41,12 @@ export class PendingRing {
     this.#tail += 1
   }
 
+  addSettler(settler: Settler): void {
+    if (this.size === this.#capacity) this.#grow()
+    this.#resolves[this.#tail & (this.#capacity - 1)] = settler
+    this.#tail += 1
+  }
+
   /** The oldest `count` without a position have got it. */
   place(lsn: number, end: number, count = 1): void {
     for (const last = this.#placed + count; this.#placed < last; this.#placed += 1) {
@@ -48,8 +60,7 @@ export class PendingRing {
   fail(error: RingleaderError, count = 1): void {
     for (const last = this.#placed + count; this.#placed < last; this.#placed += 1) {
       const slot = this.#placed & (this.#capacity - 1)
-      this.#rejects[slot]?.(error)
-      this.#forget(slot)
+      this.#rejectAt(slot, error)
       this.#ends[slot] = 0 // settled with whatever stands before it
     }
   }
@@ -63,8 +74,11 @@ export class PendingRing {
       const end = ends[slot] ?? 0
       if (end > reached) return
       this.#head += 1
-      this.#resolves[slot]?.({ lsn: this.#lsns[slot] ?? 0, end })
+      const resolve = this.#resolves[slot]
+      const lsn = this.#lsns[slot] ?? 0
       this.#forget(slot)
+      if (typeof resolve === 'function') resolve({ lsn, end })
+      else resolve?.settled(lsn, end)
     }
     if (this.#head === this.#tail) this.#head = this.#placed = this.#tail = 0
   }
@@ -73,9 +87,8 @@ export class PendingRing {
   rejectWhere(isGone: (end: number) => boolean, error: RingleaderError): void {
     for (let at = this.#head; at < this.#placed; at += 1) {
       const slot = at & (this.#capacity - 1)
-      if (this.#rejects[slot] === undefined || !isGone(this.#ends[slot] ?? 0)) continue
-      this.#rejects[slot](error)
-      this.#forget(slot)
+      if (this.#resolves[slot] === undefined || !isGone(this.#ends[slot] ?? 0)) continue
+      this.#rejectAt(slot, error)
       this.#ends[slot] = 0 // settled with whatever stands before it
     }
   }
@@ -85,9 +98,16 @@ export class PendingRing {
     while (this.#head < this.#placed) {
       const slot = this.#head & (this.#capacity - 1)
       this.#head += 1
-      this.#rejects[slot]?.(error)
-      this.#forget(slot)
+      this.#rejectAt(slot, error)
     }
+  }
+
+  #rejectAt(slot: number, error: RingleaderError): void {
+    const resolve = this.#resolves[slot]
+    const reject = this.#rejects[slot]
+    this.#forget(slot)
+    if (typeof resolve === 'function') reject?.(error)
+    else resolve?.rejected(error)
   }
 
   #forget(slot: number): void {

@@ -149,7 +149,7 @@ export class RangeIterator<T> implements IterableIterator<T, undefined>, ValuesH
   #fill(): void {
     const { reads, view } = this.#source
     const given = view()
-    if (given === undefined && this.#slot < 0) this.#slot = reads.openView().slot
+    if (given === undefined && this.#slot < 0) this.#slot = reads.openView()
     const slot = given?.slot ?? this.#slot
     const table = this.#table
     this.#bounds ??= rowKeyRange(table, (given ?? reads.alone).idOf(table), this.#options)

@@ -10,12 +10,11 @@ import type { Entry } from './store-reads.js'
 export abstract class ReadView {
   readonly #context: EnvironmentContext
   readonly #view: SlotView
-  readonly #source: RangeSource
+  #source: RangeSource | undefined // made for the first walk
 
   constructor(context: EnvironmentContext, view: SlotView) {
     this.#context = context
     this.#view = view
-    this.#source = { reads: context.reads, view: () => view }
   }
 
   /** Position in the log up to which everything is seen, and nothing behind it. */
@@ -64,7 +63,9 @@ export abstract class ReadView {
 
   #range<T>(database: unknown, options: unknown, pick: Pick): Range<T> {
     const table = tableWithin(database, this.#context)
-    this.#view.checkOpen()
+    const view = this.#view
+    view.checkOpen()
+    this.#source ??= { reads: this.#context.reads, view: () => view }
     return new Range<T>(this.#source, table, checkRangeOptions(options), pick)
   }
 }

@@ -13,10 +13,11 @@ export class SlotView implements ReadSource {
   #ended: (() => RingleaderError) | undefined
   #guard: unknown // releases the slot when nobody knows this object any more
 
-  constructor(context: EnvironmentContext, { slot, lsn }: { slot: number; lsn: number }) {
+  /** Of the slot that has just been opened. */
+  constructor(context: EnvironmentContext, slot: number) {
     this.#context = context
     this.#slot = slot
-    this.lsn = lsn
+    this.lsn = context.reads.openedLsn
     this.#state = context.catalogue.state
   }
 

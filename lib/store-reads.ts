@@ -256,26 +256,31 @@ export class StoreReads {
     return Buffer.from(this.#native.getLarge(slot, rowKey.length) ?? new ArrayBuffer(0))
   }
 
-  /** A view of its own, of ids of the catalogue's present state. */
-  openView(): { slot: number; lsn: number } {
+  /** Position of the view, or of the transaction, that was opened last. */
+  get openedLsn(): number {
+    return this.#numbers[0] ?? 0
+  }
+
+  /** A view of its own, of ids of the catalogue's present state; its slot. */
+  openView(): number {
     for (;;) {
       const slot = this.#native.openView()
-      if (slot >= 0) return { slot, lsn: this.#numbers[0] ?? 0 }
+      if (slot >= 0) return slot
       this.#catalogue.refresh()
     }
   }
 
   /** The ids of all tables are those of now. */
   settleIds(): void {
-    this.release(this.openView().slot)
+    this.release(this.openView())
   }
 
-  /** A transaction; `ticket` of a reservation, 0 without. */
-  begin(isolation: number, ticket: number): { slot: number; lsn: number } {
+  /** A transaction; `ticket` of a reservation, 0 without. Its slot. */
+  begin(isolation: number, ticket: number): number {
     for (;;) {
       this.#numbers[2] = ticket
       const slot = this.#native.begin(isolation)
-      if (slot >= 0) return { slot, lsn: this.#numbers[0] ?? 0 }
+      if (slot >= 0) return slot
       this.#catalogue.refresh()
     }
   }

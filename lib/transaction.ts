@@ -4,16 +4,20 @@ import { tableWithin, type Database, type Receipt } from './database.js'
 import type { EnvironmentContext } from './environment-context.js'
 import type { CheckedTransactionOptions } from './environment-options.js'
 import { RingleaderError } from './errors.js'
+import type { Reject, Settler } from './pending-ring.js'
 import { ReadView } from './read-view.js'
 import { SlotView } from './slot-view.js'
 
 // Attempts that take their chances before one reserves the right to commit.
 const optimisticAttempts = 2
 
-/** Ends an attempt from outside; for the runner. */
-let commitOf: (transaction: Transaction, level: number) => Promise<Receipt>
-let abortOf: (transaction: Transaction, error: RingleaderError) => void
+/** What becomes of an attempt; for the runner. */
 let makeTransaction: (context: EnvironmentContext, isolation: number, ticket: number) => Transaction
+let guardOf: (transaction: Transaction) => void
+let commitOf: (transaction: Transaction, level: number, settler: Settler) => void
+let settleOf: (transaction: Transaction, lsn: number, end: number) => void
+let failOf: (transaction: Transaction, error: Error) => void
+let abortOf: (transaction: Transaction, error: RingleaderError) => void
 
 /**
  * Reads of one moment, and writes that all happen or do not. Made by `Environment.transaction`,
@@ -27,22 +31,37 @@ export class Transaction extends ReadView {
   readonly #context: EnvironmentContext
   readonly #view: SlotView
   #writes = 0
-  #committed: Promise<Receipt> | undefined
-  #receipt: Receipt | undefined
+  // Where it stands in the log, once it has been committed.
+  #committedAt = -1
+  #committedEnd = -1
   #failure: Error | undefined
-  #settle: { resolve: (receipt: Receipt) => void; reject: (error: Error) => void } | undefined
+  #committed: Promise<Receipt> | undefined
+  #settle: { resolve: (receipt: Receipt) => void; reject: Reject } | undefined
 
   private constructor(context: EnvironmentContext, view: SlotView) {
     super(context, view)
     this.#context = context
     this.#view = view
-    view.releaseWhenCollectedLater()
   }
 
   static {
     makeTransaction = (context, isolation, ticket) =>
       new Transaction(context, new SlotView(context, context.reads.begin(isolation, ticket)))
-    commitOf = (transaction, level) => transaction.#commit(level)
+    guardOf = (transaction) => {
+      transaction.#view.releaseWhenCollectedLater()
+    }
+    commitOf = (transaction, level, settler) => {
+      transaction.#commit(level, settler)
+    }
+    settleOf = (transaction, lsn, end) => {
+      transaction.#committedAt = lsn
+      transaction.#committedEnd = end
+      if (transaction.#settle) transaction.#settleCommitted()
+    }
+    failOf = (transaction, error) => {
+      transaction.#failure = error
+      if (transaction.#settle) transaction.#settleCommitted()
+    }
     abortOf = (transaction, error) => {
       transaction.#abort(error)
     }
@@ -67,7 +86,9 @@ export class Transaction extends ReadView {
 
   // Most transactions are never asked: a promise is made only for those that are.
   #settleCommitted(): void {
-    if (this.#receipt) this.#settle?.resolve(this.#receipt)
+    if (this.#committedAt >= 0) {
+      this.#settle?.resolve({ lsn: this.#committedAt, end: this.#committedEnd })
+    }
     if (this.#failure) this.#settle?.reject(this.#failure)
   }
 
@@ -83,30 +104,22 @@ export class Transaction extends ReadView {
     this.#writes += 1
   }
 
-  async #commit(level: number): Promise<Receipt> {
+  #commit(level: number, settler: Settler): void {
     const { slot, lsn } = this.#view
-    const { pipeline } = this.#context
     this.#view.end(endedError)
-    try {
-      let receipt = { lsn, end: lsn }
-      if (this.#writes === 0) this.#view.release()
-      else receipt = await pipeline.transaction(slot, level)
-      this.#receipt = receipt
-      return receipt
-    } catch (error) {
-      this.#failure = error as Error
-      throw error
-    } finally {
-      this.#settleCommitted()
+    if (this.#writes > 0) {
+      this.#context.pipeline.transaction(slot, level, settler)
+      return
     }
+    this.#view.release()
+    settler.settled(lsn, lsn)
   }
 
   #abort(error: RingleaderError): void {
     if (this.#view.ended) return
     this.#view.end(endedError)
     this.#view.release()
-    this.#failure = error
-    this.#settleCommitted()
+    failOf(this, error)
   }
 }
 
@@ -124,13 +137,27 @@ const isConflict = (error: unknown): boolean =>
   (error.code === 'RL_CONFLICT' || error.code === 'RL_DROPPED') &&
   error.fate === 'none'
 
-/** Runs `work` in transactions until one commits; see Environment.transaction. */
-export class TransactionRunner<T> {
+const isPromiseLike = <T>(value: T | PromiseLike<T>): value is PromiseLike<T> =>
+  typeof value === 'object' && value !== null && 'then' in value
+
+/**
+ * Runs `work` in transactions until one commits; see Environment.transaction.
+ *
+ * An attempt that nothing disturbs makes no promise but the one that is given out: the run itself
+ * is what the pipeline tells of the commit.
+ */
+export class TransactionRun<T> implements Settler {
   readonly #context: EnvironmentContext
   readonly #work: (transaction: Transaction) => T | PromiseLike<T>
   readonly #options: CheckedTransactionOptions
+  #resolve!: (result: T) => void
+  #reject!: (error: unknown) => void
+  #attempts = 0
+  #ticket = 0 // of a reservation
   #current: Transaction | undefined
   #committing = false
+  #result: T | undefined
+  #timer: NodeJS.Timeout | undefined
   #timedOut = false
   #deadline = Infinity
 
@@ -144,68 +171,127 @@ export class TransactionRunner<T> {
     this.#options = options
   }
 
-  run(): Promise<T> {
-    const { timeoutMs } = this.#options
-    if (timeoutMs === undefined) return this.#runAttempts()
-    this.#deadline = performance.now() + timeoutMs
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#timedOut = true
-        const error = timeoutError(this.#committing)
-        if (this.#current) abortOf(this.#current, error)
-        reject(error)
-      }, timeoutMs)
-      this.#runAttempts()
-        .then(resolve, reject)
-        .finally(() => {
-          clearTimeout(timer)
-        })
+  /** Once. */
+  start(): Promise<T> {
+    const promise = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
     })
+    if (this.#options.timeoutMs !== undefined) this.#startTimer(this.#options.timeoutMs)
+    this.#attempt()
+    return promise
   }
 
-  async #runAttempts(): Promise<T> {
-    for (let attempt = 1; ; attempt += 1) {
-      const ticket = attempt > optimisticAttempts ? await this.#reserve() : 0
-      try {
-        return await this.#attempt(ticket)
-      } catch (error) {
-        if (!this.#committing || !isConflict(error) || attempt > this.#options.retries) throw error
-      } finally {
-        this.#committing = false
-        if (ticket !== 0) this.#context.native.giveBack(ticket)
-      }
-    }
-  }
-
-  async #reserve(): Promise<number> {
-    this.#context.pipeline.checkOpen()
-    if (this.#deadline === Infinity) return this.#context.native.reserve(undefined)
-    return this.#context.native.reserve(Math.max(this.#deadline - performance.now(), 0))
+  #startTimer(timeoutMs: number): void {
+    this.#deadline = performance.now() + timeoutMs
+    this.#timer = setTimeout(() => {
+      this.#timedOut = true
+      const error = timeoutError(this.#committing)
+      if (this.#current) abortOf(this.#current, error)
+      this.#reject(error)
+    }, timeoutMs)
   }
 
   #checkTime(): void {
     if (this.#timedOut) throw timeoutError(false)
   }
 
-  async #attempt(ticket: number): Promise<T> {
-    this.#checkTime()
-    this.#context.pipeline.checkOpen()
-    const transaction = makeTransaction(this.#context, this.#options.isolation, ticket)
-    this.#current = transaction
+  // Never throws, like everything that follows it.
+  #attempt(): void {
+    this.#attempts += 1
+    this.#committing = false
     let result: T
     try {
+      this.#checkTime()
+      this.#context.pipeline.checkOpen()
+      const transaction = makeTransaction(this.#context, this.#options.isolation, this.#ticket)
+      this.#current = transaction
       const working = this.#work(transaction)
-      result = isPromiseLike(working) ? await working : working
+      if (isPromiseLike(working)) {
+        guardOf(transaction) // it may never end
+        void this.#commitAfter(working)
+        return
+      }
+      result = working
+    } catch (error) {
+      this.#abandon(error)
+      return
+    }
+    this.#commit(result)
+  }
+
+  async #commitAfter(working: PromiseLike<T>): Promise<void> {
+    let result: T
+    try {
+      result = await working
       this.#checkTime()
     } catch (error) {
-      abortOf(transaction, endedError())
-      throw error
+      this.#abandon(error)
+      return
     }
+    this.#commit(result)
+  }
+
+  #abandon(error: unknown): void {
+    if (this.#current) abortOf(this.#current, endedError())
+    this.#fail(error)
+  }
+
+  #commit(result: T): void {
+    this.#result = result
     this.#committing = true
-    await commitOf(transaction, this.#options.level)
-    return result
+    try {
+      if (this.#current) commitOf(this.#current, this.#options.level, this)
+    } catch (error) {
+      this.rejected(error as Error)
+    }
+  }
+
+  /** For the pipeline: the attempt has been committed. */
+  settled(lsn: number, end: number): void {
+    if (this.#current) settleOf(this.#current, lsn, end)
+    this.#end()
+    this.#resolve(this.#result as T)
+  }
+
+  /** For the pipeline: the attempt has not been committed, or nobody knows. */
+  rejected(error: Error): void {
+    if (this.#current) failOf(this.#current, error)
+    if (isConflict(error) && this.#attempts <= this.#options.retries) void this.#again()
+    else this.#fail(error)
+  }
+
+  #fail(error: unknown): void {
+    this.#end()
+    this.#reject(error)
+  }
+
+  #end(): void {
+    this.#giveBack()
+    clearTimeout(this.#timer)
+  }
+
+  #giveBack(): void {
+    if (this.#ticket === 0) return
+    this.#context.native.giveBack(this.#ticket)
+    this.#ticket = 0
+  }
+
+  // Not at once: the pipeline is still telling others of their commits.
+  async #again(): Promise<void> {
+    try {
+      this.#giveBack()
+      this.#ticket = await (this.#attempts < optimisticAttempts ? 0 : this.#reserve())
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    this.#attempt()
+  }
+
+  #reserve(): Promise<number> {
+    this.#context.pipeline.checkOpen()
+    if (this.#deadline === Infinity) return this.#context.native.reserve(undefined)
+    return this.#context.native.reserve(Math.max(this.#deadline - performance.now(), 0))
   }
 }
-
-const isPromiseLike = <T>(value: T | PromiseLike<T>): value is PromiseLike<T> =>
-  typeof value === 'object' && value !== null && 'then' in value

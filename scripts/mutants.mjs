@@ -111,6 +111,7 @@ const mutants = [
     tests: ['core_hard_state.no_flushed_promise_is_forgotten'],
   },
   { name: 'ForkOneRowOn', tests: ['core_terms.forks_are_where_the_records_part'] },
+  { name: 'ShareOldView', tests: ['store_view.is_current_until_somebody_commits'] },
 ]
 
 // kNone and kCount are not bugs.

@@ -107,6 +107,8 @@ const char* MutantName(Mutant mutant) {
       return "AcceptDamagedHardState";
     case Mutant::kForkOneRowOn:
       return "ForkOneRowOn";
+    case Mutant::kShareOldView:
+      return "ShareOldView";
     case Mutant::kCount:
       break;
   }

@@ -56,6 +56,7 @@ enum class Mutant : uint8_t {
   kSkipFrameLength,            // a message may be longer or shorter than it says
   kAcceptDamagedHardState,     // the checksum of a copy of the hard state is not compared
   kForkOneRowOn,               // two logs are held to be the same for a term that they do not share
+  kShareOldView,               // a view is shared though others have committed since
   kCount,
 };
 

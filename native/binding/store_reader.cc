@@ -19,6 +19,7 @@ constexpr size_t kValuesBytes = size_t{256} << 10;
 constexpr size_t kWords = 8192;
 constexpr size_t kNumbers = 4;
 constexpr size_t kIdleViews = 1024;
+constexpr size_t kIdleTransactions = 1024;
 
 constexpr uint32_t kReverse = 1;
 constexpr uint32_t kKeysOnly = 2;
@@ -103,6 +104,7 @@ void StoreReader::Drop() {
   slots_.clear();
   free_slots_.clear();
   idle_views_.clear();
+  idle_transactions_.clear();
 }
 
 // --- slots
@@ -124,8 +126,8 @@ Result<Transaction*> StoreReader::TransactionOf(uint32_t slot) {
   return found->transaction.get();
 }
 
-Result<std::unique_ptr<View>> StoreReader::HeldView() {
-  std::unique_ptr<View> view;
+Result<std::shared_ptr<View>> StoreReader::HeldView() {
+  std::shared_ptr<View> view;
   if (idle_views_.empty()) {
     view = store_->NewView();
   } else {
@@ -133,6 +135,14 @@ Result<std::unique_ptr<View>> StoreReader::HeldView() {
     idle_views_.pop_back();
   }
   RL_RETURN_IF_ERROR(view->Renew());
+  return view;
+}
+
+Result<std::shared_ptr<View>> StoreReader::SharedView() {
+  std::shared_ptr<View> view = shared_.lock();
+  if (view != nullptr && view->current()) return view;
+  RL_ASSIGN_OR_RETURN(view, HeldView());
+  shared_ = view;
   return view;
 }
 
@@ -157,13 +167,11 @@ void StoreReader::ReleaseSlot(uint32_t slot) {
   }
   Slot* released = SlotOf(slot);
   if (released == nullptr) return;
-  if (released->transaction != nullptr) released->view = released->transaction->TakeView();
-  released->transaction.reset();
-  if (released->view != nullptr) {
-    released->view->Release();
-    if (idle_views_.size() < kIdleViews) idle_views_.push_back(std::move(released->view));
+  if (released->transaction != nullptr) {
+    released->view = released->transaction->TakeView();
+    GiveBack(std::move(released->transaction));
   }
-  released->view.reset();
+  if (released->view != nullptr) GiveBack(std::move(released->view));
   released->used = false;
   ++released->generation;
   free_slots_.push_back(slot);
@@ -178,9 +186,27 @@ std::unique_ptr<Transaction> StoreReader::TakeTransaction(uint32_t slot, uint64_
   return transaction;
 }
 
-void StoreReader::GiveBack(std::unique_ptr<View> view) {
+void StoreReader::GiveBack(std::shared_ptr<View> view) {
+  if (view.use_count() > 1) return;  // of transactions that have not ended
   view->Release();
   if (idle_views_.size() < kIdleViews) idle_views_.push_back(std::move(view));
+}
+
+void StoreReader::GiveBack(std::unique_ptr<Transaction> transaction) {
+  if (idle_transactions_.size() < kIdleTransactions) {
+    idle_transactions_.push_back(std::move(transaction));
+  }
+}
+
+std::unique_ptr<Transaction> StoreReader::NewTransaction(std::shared_ptr<View> view,
+                                                         Isolation isolation, uint64_t ticket) {
+  if (idle_transactions_.empty()) {
+    return Transaction::BeginOn(std::move(view), isolation, ticket);
+  }
+  std::unique_ptr<Transaction> transaction = std::move(idle_transactions_.back());
+  idle_transactions_.pop_back();
+  transaction->Restart(std::move(view), isolation, ticket);
+  return transaction;
 }
 
 // A view sees the databases of a state when it reaches the end that goes with it, and no others
@@ -189,7 +215,7 @@ Result<std::vector<Database>> StoreReader::RefreshDatabases() {
   for (;;) {
     const uint64_t state = store_->CatalogueState();
     const Lsn end = store_->CatalogueEnd();
-    RL_ASSIGN_OR_RETURN(std::unique_ptr<View> view, HeldView());
+    RL_ASSIGN_OR_RETURN(std::shared_ptr<View> view, HeldView());
     const bool reached = end <= view->lsn();
     auto databases = ListDatabases(*view);
     GiveBack(std::move(view));
@@ -427,7 +453,7 @@ napi_value StoreReader::Begin(napi_env env, napi_callback_info info) {
   uint32_t words[1];
   StoreReader* self = Arguments(env, info, words);
   if (self == nullptr) return nullptr;
-  auto view = self->HeldView();
+  auto view = self->SharedView();
   if (!view.ok()) return Throw(env, view.status());
   if (self->stale()) {
     self->GiveBack(std::move(view).value());
@@ -436,7 +462,7 @@ napi_value StoreReader::Begin(napi_env env, napi_callback_info info) {
   const uint32_t slot = self->TakeSlot();
   self->numbers_[0] = static_cast<double>(view.value()->lsn().value);
   self->slots_[slot].transaction =
-      Transaction::BeginOn(std::move(view).value(), static_cast<Isolation>(words[0]),
+      self->NewTransaction(std::move(view).value(), static_cast<Isolation>(words[0]),
                            static_cast<uint64_t>(self->numbers_[2]));
   return Integer(env, static_cast<int32_t>(slot));
 }

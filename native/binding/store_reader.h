@@ -11,6 +11,9 @@
 // end of the turn of the event loop JavaScript has it released. Other slots are released when
 // JavaScript says so, or when the guard it has been given is collected.
 //
+// Transactions that begin while nobody commits in between read from one view, which is let go when
+// the last of them has ended.
+//
 // Ids of databases, which row keys begin with, are known to JavaScript as of a state of the
 // catalogue. A call that would begin to read with ids of another state gives kStale instead.
 // Threads: the environment's JavaScript thread.
@@ -53,12 +56,14 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
 
   // Takes a transaction out of its slot, which is free then. Null where there is none.
   std::unique_ptr<Transaction> TakeTransaction(uint32_t slot, uint64_t* catalogue);
-  // A view that is not needed any more: the next slot takes it.
-  void GiveBack(std::unique_ptr<View> view);
+  // A view that one user less needs: with the last one it is free for the next slot.
+  void GiveBack(std::shared_ptr<View> view);
+  // A transaction that has ended: the next one takes its memory.
+  void GiveBack(std::unique_ptr<Transaction> transaction);
 
  private:
   struct Slot {
-    std::unique_ptr<View> view;
+    std::shared_ptr<View> view;
     std::unique_ptr<Transaction> transaction;
     uint64_t catalogue = 0;   // state when it was taken
     uint32_t generation = 0;  // how often it has been released
@@ -112,7 +117,11 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   Result<int32_t> FillRange(const Walk& walk);
   Result<std::unique_ptr<MergeCursor>> SeekStart(const Walk& walk);
   void RecordRange(const Walk& walk, Bytes next);
-  Result<std::unique_ptr<View>> HeldView();
+  Result<std::shared_ptr<View>> HeldView();
+  // Of the newest state, too, for transactions.
+  Result<std::shared_ptr<View>> SharedView();
+  std::unique_ptr<Transaction> NewTransaction(std::shared_ptr<View> view, Isolation isolation,
+                                              uint64_t ticket);
   uint32_t TakeSlot();
   void ReleaseSlot(uint32_t slot);
   Slot* SlotOf(uint32_t slot);
@@ -123,7 +132,9 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   uint64_t catalogue_ = 0;
   std::vector<Slot> slots_{1};
   std::vector<uint32_t> free_slots_;
-  std::vector<std::unique_ptr<View>> idle_views_;  // released; their reader places are kept
+  std::vector<std::shared_ptr<View>> idle_views_;  // released; their reader places are kept
+  std::weak_ptr<View> shared_;                     // of the transactions that began last
+  std::vector<std::unique_ptr<Transaction>> idle_transactions_;
 
   uint8_t* keys_ = nullptr;
   uint8_t* values_ = nullptr;

@@ -197,6 +197,7 @@ int32_t StoreWriter::SubmitAll() {
   if (done < items_.size()) Queue(std::span(items_).subspan(done));
   std::reverse(failures_.begin(), failures_.end());
   std::reverse(befores_.begin(), befores_.end());
+  EndTransactions(items_);
   items_.clear();
   return static_cast<int32_t>(done);
 }
@@ -243,11 +244,19 @@ void StoreWriter::PutResult(size_t i, StoreSubmission& item) {
   }
 }
 
+// Their memory is used again. Those of queued ones are not here.
+void StoreWriter::EndTransactions(std::span<StoreSubmission> items) {
+  for (StoreSubmission& item : items) {
+    if (item.transaction != nullptr) reader_.GiveBack(std::move(item.transaction));
+  }
+}
+
 size_t StoreWriter::Collect() {
   std::vector<StoreSubmission> taken = queue_->Take(kBatchRecords);
   failures_.clear();
   befores_.clear();
   for (size_t i = 0; i < taken.size(); ++i) PutResult(i, taken[i]);
+  EndTransactions(taken);
   std::reverse(failures_.begin(), failures_.end());
   std::reverse(befores_.begin(), befores_.end());
   return taken.size();

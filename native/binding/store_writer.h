@@ -82,6 +82,7 @@ class StoreWriter {
   int32_t SubmitAll();
   void Queue(std::span<StoreSubmission> items);
   void PutResult(size_t i, StoreSubmission& item);
+  void EndTransactions(std::span<StoreSubmission> items);
 
   Store& store_;
   StoreReader& reader_;

@@ -162,9 +162,8 @@ bool CommitSection::Conflicts(Commit& commit) {
   if (commit.history != region_->commit.history.load(std::memory_order_acquire)) return true;
   if (commit.snapshot < Horizon()) return true;  // too old to tell
   if (commit.reads != nullptr) {
-    for (const std::string& key : commit.reads->keys()) {
-      const Bytes row_key(reinterpret_cast<const uint8_t*>(key.data()), key.size());
-      if (Changed(commit, row_key)) return true;
+    for (const ReadSet::Key& key : commit.reads->keys()) {
+      if (Changed(commit, commit.reads->RowKeyOf(key))) return true;
     }
     for (const ReadSet::Range& range : commit.reads->ranges()) {
       if (RangeChanged(commit, range)) return true;

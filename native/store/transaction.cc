@@ -14,20 +14,28 @@ Result<std::unique_ptr<Transaction>> Transaction::Begin(Store& store, Isolation 
   return BeginOn(std::move(view), isolation, ticket);
 }
 
-std::unique_ptr<Transaction> Transaction::BeginOn(std::unique_ptr<View> view, Isolation isolation,
+std::unique_ptr<Transaction> Transaction::BeginOn(std::shared_ptr<View> view, Isolation isolation,
                                                   uint64_t ticket) {
-  RL_DCHECK(view->held());
-  return std::unique_ptr<Transaction>(new Transaction(std::move(view), isolation, ticket));
+  std::unique_ptr<Transaction> transaction(new Transaction());
+  transaction->Restart(std::move(view), isolation, ticket);
+  return transaction;
 }
 
-Transaction::Transaction(std::unique_ptr<View> view, Isolation isolation, uint64_t ticket)
-    : isolation_(isolation), ticket_(ticket), view_(std::move(view)) {}
+void Transaction::Restart(std::shared_ptr<View> view, Isolation isolation, uint64_t ticket) {
+  RL_DCHECK(view->held());
+  view_ = std::move(view);
+  isolation_ = isolation;
+  ticket_ = ticket;
+  writes_.Clear();
+  reads_.Clear();
+  payload_ = {};
+}
 
 Result<std::optional<Row>> Transaction::Get(Bytes row_key) {
   // Not recorded: what the transaction itself has written cannot be changed by others.
-  if (const WriteSet::Value* own = writes_.Find(row_key); own != nullptr) {
+  if (const auto own = writes_.Find(row_key)) {
     if (own->removed) return std::optional<Row>();
-    return std::optional<Row>(Row{Lsn(), own->bytes});
+    return std::optional<Row>(Row{Lsn(), own->value});
   }
   // A row that is not there is recorded too: somebody may put it.
   if (isolation_ == Isolation::kSerializable) reads_.AddKey(row_key);
@@ -47,9 +55,8 @@ void Transaction::AddRange(Bytes low, Bytes high) {
 
 Commit Transaction::PrepareCommit() {
   RL_CHECK(has_writes());
-  payload_ = writes_.Encode();
   Commit commit;
-  commit.payload = payload_;
+  commit.payload = writes_.EncodeInto(&payload_);
   commit.snapshot = view_->lsn();
   commit.history = view_->history();
   // Whoever has read nothing rests on nothing, and commits however long it took.
@@ -57,13 +64,6 @@ Commit Transaction::PrepareCommit() {
   commit.first_committer_wins = isolation_ == Isolation::kSnapshot;
   commit.ticket = ticket_;
   return commit;
-}
-
-void Transaction::Release() { view_->Release(); }
-
-std::unique_ptr<View> Transaction::TakeView() {
-  Release();
-  return std::move(view_);
 }
 
 }  // namespace ringleader

@@ -32,9 +32,11 @@ class Transaction {
   // Takes its view. `ticket`: of a reservation, 0 = none.
   static Result<std::unique_ptr<Transaction>> Begin(Store& store, Isolation isolation,
                                                     uint64_t ticket);
-  // On a view that is held and has just been renewed.
-  static std::unique_ptr<Transaction> BeginOn(std::unique_ptr<View> view, Isolation isolation,
+  // On a view that is held; others may read from it too, and nobody renews it.
+  static std::unique_ptr<Transaction> BeginOn(std::shared_ptr<View> view, Isolation isolation,
                                               uint64_t ticket);
+  // The same in the memory of a transaction that has ended.
+  void Restart(std::shared_ptr<View> view, Isolation isolation, uint64_t ticket);
 
   Lsn snapshot() const { return view_->lsn(); }
   // What it reads from, for what need not be recorded.
@@ -53,22 +55,22 @@ class Transaction {
 
   bool has_writes() const { return !writes_.empty(); }
   // Fills in the commit of a transaction that has writes: payload, reads, snapshot. The transaction
-  // must outlive it. Afterwards only Release may be called.
+  // must outlive it. Afterwards only Release and TakeView may be called.
   Commit PrepareCommit();
-  // Lets go of the view; what Prepare gave out stays valid.
-  void Release();
-  // The same; the view, which keeps its reader place, can be used for another transaction.
-  std::unique_ptr<View> TakeView();
+  // Ends the use of the view; what Prepare gave out stays valid.
+  void Release() { view_.reset(); }
+  // The same; the view is the caller's.
+  std::shared_ptr<View> TakeView() { return std::move(view_); }
 
  private:
-  Transaction(std::unique_ptr<View> view, Isolation isolation, uint64_t ticket);
+  Transaction() = default;
 
-  const Isolation isolation_;
-  const uint64_t ticket_;
-  std::unique_ptr<View> view_;
+  Isolation isolation_ = Isolation::kSerializable;
+  uint64_t ticket_ = 0;
+  std::shared_ptr<View> view_;
   WriteSet writes_;
   ReadSet reads_;
-  std::vector<uint8_t> payload_;
+  std::vector<uint8_t> payload_;  // of many writes
 };
 
 }  // namespace ringleader

@@ -30,6 +30,14 @@ Status View::Renew() {
   return status;
 }
 
+// In the order of Renew.
+bool View::current() const {
+  if (!held() || !overlay_.CheckProcess().ok()) return false;
+  if (RL_MUTANT(kShareOldView)) return true;
+  return overlay_.visible() == lsn_ && overlay_.epoch() == set_->epoch &&
+         overlay_.history() == history_;
+}
+
 // The order is everything here.
 //   history, first  a roll-back after this makes it differ from what a commit compares it with
 //   generations     what is retired later stays mapped

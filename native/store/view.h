@@ -34,6 +34,8 @@ class View {
   void Release();
 
   bool held() const { return set_ != nullptr; }
+  // It is held, and Renew would leave it as it is: whoever begins to read now may read from it.
+  bool current() const;
   Lsn lsn() const { return lsn_; }  // every transaction that ends at or below is seen, no other
   uint64_t history() const { return history_; }  // roll-backs before the view was taken
 

@@ -31,6 +31,26 @@ TEST(store_view, of_an_empty_store_stays_empty) {
   CHECK_EQ(ValueOf(*view, KeyOf(database, "a")), "1");
 }
 
+TEST(store_view, is_current_until_somebody_commits) {
+  const auto store = OpenStore(test::TempDir());
+  const DatabaseId database = test::MakeDatabase(*store, "rows");
+  const auto view = store->NewView();
+  CHECK(!view->current());
+  CHECK_OK(view->Renew());
+  CHECK(view->current());
+  PutRow(*store, KeyOf(database, "a"), "1");
+  CHECK(!view->current());
+  CHECK_OK(view->Renew());
+  CHECK(view->current());
+  // Another list of generations: a view that is taken now has another one too.
+  CHECK_OK(store->Fold());
+  CHECK(!view->current());
+  CHECK_OK(view->Renew());
+  CHECK(view->current());
+  view->Release();
+  CHECK(!view->current());
+}
+
 TEST(store_view, sees_everything_up_to_its_lsn_and_nothing_else) {
   const auto store = OpenStore(test::TempDir());
   const std::string a = KeyOf(test::MakeDatabase(*store, "rows"), "a");

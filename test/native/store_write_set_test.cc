@@ -1,6 +1,8 @@
 // What a transaction keeps until it commits: its writes, and what it has read.
 #include "store/write_set.h"
 
+#include <map>
+
 #include "harness.h"
 #include "store/read_set.h"
 #include "store_rows.h"
@@ -27,7 +29,7 @@ std::string Words(Bytes payload) {
 TEST(store_write_set, the_newest_write_of_a_row_counts) {
   WriteSet writes;
   CHECK(writes.empty());
-  CHECK(writes.Find(AsBytes(KeyOf(1, "b"))) == nullptr);
+  CHECK(!writes.Find(AsBytes(KeyOf(1, "b"))));
   CHECK_OK(writes.Put(AsBytes(KeyOf(1, "b")), AsBytes("1")));
   CHECK_OK(writes.Put(AsBytes(KeyOf(1, "a")), AsBytes("22")));
   CHECK_OK(writes.Remove(AsBytes(KeyOf(1, "c"))));
@@ -37,13 +39,53 @@ TEST(store_write_set, the_newest_write_of_a_row_counts) {
   CHECK_OK(writes.Remove(AsBytes(KeyOf(1, "a"))));
   CHECK_OK(writes.Put(AsBytes(KeyOf(1, "c")), {}));
   CHECK_EQ(Words(writes.Encode()), "-a +b333 +c ");
-  CHECK_EQ(writes.rows().size(), 3u);
+  // The same before and after they have become a map.
+  for (const bool walked : {false, true}) {
+    if (walked) CHECK_EQ(writes.rows().size(), 3u);
+    const auto removed = writes.Find(AsBytes(KeyOf(1, "a")));
+    CHECK(removed && removed->removed && removed->value.empty());
+    const auto put = writes.Find(AsBytes(KeyOf(1, "b")));
+    CHECK(put && !put->removed);
+    CHECK_EQ(AsText(put->value), "333");
+    CHECK_EQ(Words(writes.Encode()), "-a +b333 +c ");
+  }
 
-  const WriteSet::Value* removed = writes.Find(AsBytes(KeyOf(1, "a")));
-  CHECK(removed != nullptr && removed->removed && removed->bytes.empty());
-  const WriteSet::Value* put = writes.Find(AsBytes(KeyOf(1, "b")));
-  CHECK(put != nullptr && !put->removed);
-  CHECK_EQ(AsText(put->bytes), "333");
+  writes.Clear();
+  CHECK(writes.empty());
+  CHECK(!writes.Find(AsBytes(KeyOf(1, "b"))));
+  CHECK_OK(writes.Put(AsBytes(KeyOf(1, "z")), AsBytes("4")));
+  CHECK_EQ(Words(writes.Encode()), "+z4 ");
+}
+
+// Against a map that has them all, past the number and the size from which they are kept as one.
+TEST(store_write_set, few_and_many_are_the_same) {
+  test::Choices choices(test::Seed());
+  WriteSet writes;
+  for (int round = 0; round < 300; ++round) {
+    std::map<std::string, std::string> model;
+    const bool large = choices.OneIn(10);
+    const uint64_t count = 1 + choices.Below(20);
+    for (uint64_t i = 0; i < count; ++i) {
+      const std::string key = std::to_string(choices.Below(12));
+      const std::string value(choices.Below(large ? 9000 : 9), static_cast<char>('a' + i));
+      const bool removes = choices.OneIn(4);
+      const std::string row_key = KeyOf(1, key);
+      CHECK_OK(removes ? writes.Remove(AsBytes(row_key))
+                       : writes.Put(AsBytes(row_key), AsBytes(value)));
+      model[key] = removes ? "-" + key + " " : "+" + key + value + " ";
+    }
+    std::string expected;
+    for (const auto& [key, word] : model) expected += word;
+    CHECK_EQ(Words(writes.Encode()), expected);
+    CHECK_EQ(writes.payload_bytes(), writes.Encode().size());
+    for (const auto& [key, word] : model) {
+      const auto own = writes.Find(AsBytes(KeyOf(1, key)));
+      CHECK(own);
+      CHECK_EQ((own->removed ? "-" : "+") + key + AsText(own->value) + " ", word);
+    }
+    CHECK(!writes.Find(AsBytes(KeyOf(1, "none"))));
+    writes.Clear();
+  }
 }
 
 TEST(store_write_set, rows_are_in_the_order_of_unsigned_bytes) {
@@ -126,6 +168,23 @@ TEST(store_read_set, keys_are_kept_once) {
   reads.AddKey(AsBytes(KeyOf(2, "a")));
   CHECK_EQ(reads.keys().size(), 2u);
   CHECK(!reads.empty());
+}
+
+TEST(store_read_set, many_keys_are_kept_once_too) {
+  ReadSet reads;
+  for (int round = 0; round < 3; ++round) {
+    for (int again = 0; again < 2; ++again) {
+      for (int i = 0; i < 1000; ++i) reads.AddKey(AsBytes(KeyOf(1, std::to_string(i))));
+    }
+    CHECK_EQ(reads.keys().size(), 1000u);
+    for (int i = 0; i < 1000; ++i) {
+      const std::string row_key = KeyOf(1, std::to_string(i));
+      CHECK_EQ(AsText(reads.RowKeyOf(reads.keys()[i])), row_key);
+    }
+    reads.Clear();
+    CHECK(reads.empty());
+    CHECK_EQ(reads.bytes(), 0u);
+  }
 }
 
 TEST(store_read_set, pieces_of_a_walk_become_one_range) {

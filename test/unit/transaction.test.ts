@@ -216,6 +216,26 @@ test('a transaction that only reads commits nothing', async (t) => {
   t.is(env.stat().commits, commits + 1)
 })
 
+test('a transaction sees what was committed before it began, and nothing later', async (t) => {
+  const env = await openEnvironment(t)
+  const other = await openEnvironment(t, {}, env.directory)
+  const database = env.database<string, number>('a')
+  const seenBy = (tx: Transaction) => tx.get(database, 'a')
+  const writers = [database, other.database<string, number>('a')]
+  await env.transaction(async (first) => {
+    for (const [i, writer] of writers.entries()) {
+      await env.transaction(async (before) => {
+        await writer.put('a', i, { durability: 'memory' })
+        // Both begin in the same turn, and read from one view.
+        t.deepEqual(await Promise.all([env.transaction(seenBy), env.transaction(seenBy)]), [i, i])
+        t.is(seenBy(before), i === 0 ? undefined : i - 1)
+      })
+    }
+    t.is(seenBy(first), undefined)
+    t.true(first.lsn < env.stat().log.visible)
+  })
+})
+
 test('a transaction that has ended refuses everything', async (t) => {
   const env = await openEnvironment(t)
   const database = env.database('a')

@@ -34,8 +34,10 @@ const kinds = {
     const walk = env.snapshot().values(database, { gte: 1 })[Symbol.iterator]()
     check(walk.next().value)
   },
-  transaction: () =>
-    new Promise<void>((resolve, reject) => {
+  transaction: async () => {
+    // Or it would read from the view of the one before it.
+    await database.put(3, 3, { durability: 'memory' })
+    await new Promise<void>((resolve, reject) => {
       const work = async (tx: Transaction) => {
         check(tx.get(database, 1))
         tx.put(database, 2, 2)
@@ -43,7 +45,8 @@ const kinds = {
         await new Promise(() => undefined)
       }
       env.transaction(work).catch(reject)
-    }),
+    })
+  },
 }
 
 // Again until there is a place.
@@ -66,6 +69,10 @@ const forgetOne = async (forget: () => unknown) => {
 for (const forget of Object.values(kinds)) {
   for (let i = 0; i < forgotten; i += 1) await forgetOne(forget)
 }
+
+await forgetOne(() => {
+  env.snapshot().close()
+})
 
 // What has ended in order gives nothing back a second time: by then its slot is another one's.
 for (let i = 0; i < forgotten; i += 1) {
