@@ -43,6 +43,8 @@ const char* MutantName(Mutant mutant) {
       return "ShowPieces";
     case Mutant::kForgetPieces:
       return "ForgetPieces";
+    case Mutant::kForgetRing:
+      return "ForgetRing";
     case Mutant::kDiscardUnflushed:
       return "DiscardUnflushed";
     case Mutant::kHardStateUnflushed:

@@ -24,6 +24,7 @@ enum class Mutant : uint8_t {
   kIgnoreGate,             // the gate of a group's environment lets every writer in
   kShowPieces,             // pieces of a shipped transaction are visible before it is whole
   kForgetPieces,           // recovery takes pieces of an unfinished transaction for a whole one
+  kForgetRing,             // recovery leaves such pieces out of the new ring
   kDiscardUnflushed,       // what a roll-back discards is not flushed before it is cut
   kHardStateUnflushed,     // the hard state counts as saved before it is flushed
   kHardStateRetries,       // the hard state is saved again after a failed flush

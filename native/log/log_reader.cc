@@ -105,8 +105,12 @@ Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
 }
 
 Status LogReader::FollowHistory() {
-  RL_RETURN_IF_ERROR(flusher_.AwaitRollBack());
-  const uint64_t history = flusher_.History();
+  uint64_t history = flusher_.History();
+  // The count first: it moves while the roll-back is under way, before the positions do.
+  while (flusher_.RollingBack()) {
+    RL_RETURN_IF_ERROR(flusher_.AwaitRollBack());
+    history = flusher_.History();
+  }
   if (history == history_) return Status::Ok();
   if (flusher_.RolledBack(returned_.position, history_)) {
     return Status(Code::kRolledBack, "the log has been rolled back to below this position");

@@ -300,6 +300,7 @@ Status SalvageRing(const SegmentFiles& files, const ControlState& control, LogRe
 }
 
 Status LoadRing(const SegmentFiles& files, const RecoveredLog& log, LogRegion& region) {
+  if (RL_MUTANT(kForgetRing)) return Status::Ok();
   std::vector<uint8_t> bytes;
   const uint64_t back = std::min(log.end - log.visible, region.ring_bytes());
   for (Lsn at(log.end.value - back); at < log.end;) {

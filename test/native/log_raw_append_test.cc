@@ -193,6 +193,7 @@ TEST(log_raw_append, a_flip_anywhere_is_met) {
     for (Lsn from;; from = done.end) {
       done = replica->AppendRecords(from, Bytes(bad).subspan(from.value));
       if (done.stop == ShipStop::kError) break;
+      CHECK(done.stop != ShipStop::kNothing);
       CHECK_OK(replica->AwaitRoom(done));
     }
     CHECK(done.status.code() == Code::kCorruption || done.status.code() == Code::kInvalidArgument ||
