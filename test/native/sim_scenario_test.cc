@@ -1,0 +1,98 @@
+// Every file of test/scenarios is one test; so is that the group of scenarios is described well.
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "harness.h"
+#include "scenario.h"
+
+namespace ringleader::sim {
+namespace {
+
+std::string ContentOf(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+const std::vector<std::filesystem::path>& Files() {
+  static const std::vector<std::filesystem::path> files = [] {
+    std::vector<std::filesystem::path> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(RINGLEADER_SCENARIOS, error)) {
+      if (entry.path().extension() == ".txt") found.push_back(entry.path());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }();
+  return files;
+}
+
+// A test is a plain function, so the n-th file gets the n-th of these.
+constexpr size_t kMostFiles = 300;
+
+template <size_t kNumber>
+void RunFile() {
+  const ScenarioRun run = RunScenario(ContentOf(Files()[kNumber]));
+  if (run.problem.empty()) return;
+  throw test::Failure{Files()[kNumber].filename().string() + ": " + run.problem +
+                      "\n    (the program sim/scenario --update writes what came out)"};
+}
+
+template <size_t... kNumbers>
+constexpr std::array<void (*)(), sizeof...(kNumbers)> Runners(std::index_sequence<kNumbers...>) {
+  return {RunFile<kNumbers>...};
+}
+
+const bool g_registered = [] {
+  static constexpr auto kRunners = Runners(std::make_index_sequence<kMostFiles>());
+  static std::deque<std::string> names;
+  for (size_t i = 0; i < std::min(Files().size(), kMostFiles); ++i) {
+    names.push_back(Files()[i].stem().string());
+    test::AllTests().push_back({"scenario", names.back().c_str(), kRunners[i]});
+  }
+  return true;
+}();
+
+}  // namespace
+
+TEST(scenario_runner, finds_all_files) {
+  CHECK(g_registered);
+  CHECK(Files().size() >= 60);
+  CHECK(Files().size() <= kMostFiles);
+}
+
+TEST(scenario_runner, a_trace_that_differs_fails) {
+  const ScenarioRun good = RunScenario("# A trial.\ngroup 1 2 3\nmembers\n");
+  CHECK(!good.problem.empty() && !good.broken);
+  CHECK(RunScenario(good.updated).problem.empty());
+  std::string other = good.updated;
+  other.replace(other.find("replica"), 7, "primary");
+  const ScenarioRun differs = RunScenario(other);
+  CHECK(differs.problem.find("line 4") != std::string::npos);
+  CHECK(!differs.broken);
+  CHECK_EQ(differs.updated, good.updated);
+  // One line too many, at the end.
+  CHECK(!RunScenario(good.updated + "  3 replica, promised -\n").problem.empty());
+}
+
+TEST(scenario_runner, an_expectation_that_does_not_hold_fails) {
+  const std::string start = "# A trial.\ngroup 1 2 3\n";
+  CHECK(RunScenario(start + "expect no primary\n").problem.empty());
+  for (const char* wrong : {"expect primary 1\n", "expect follows 2 1\n", "expect values 1 7\n",
+                            "expect commit 1 8\n", "expect acknowledged 7\n", "expect halted 1\n",
+                            "expect safe 1\n", "expect promised 1 1.a\n", "expect nonsense\n",
+                            "nonsense\n", "crash 4\n", "deliver all\n", "members 1\n"}) {
+    const ScenarioRun run = RunScenario(start + wrong);
+    CHECK(run.broken);
+    CHECK(run.problem.starts_with("line 3: "));
+  }
+  CHECK(RunScenario("group 1 2 3\n").broken);  // says nothing of what it shows
+}
+
+}  // namespace ringleader::sim
