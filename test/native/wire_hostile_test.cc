@@ -136,7 +136,8 @@ TEST(wire_hostile, values_that_no_field_has) {
 
 TEST(wire_hostile, refusals_name_the_field) {
   const Frame frame = FrameOfFields(Outdated{}, [](Encoder& out) { out.Varint(UINT64_MAX); });
-  CHECK_EQ(DecodeMessage(frame).status().message(), std::string("message: Outdated.log_start"));
+  const Status refused = DecodeMessage(frame).status();
+  CHECK_EQ(refused.message(), std::string("message: Outdated.log_start"));
 }
 
 std::vector<TermStart> RowsOf(size_t count) {
