@@ -1,19 +1,22 @@
 // Directories and logs for a test, gone when it has ended.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import type { ExecutionContext } from 'ava'
 import { Log, type LogEntry, type LogOptions, type ReadOptions } from 'ringleader'
 
+import { removeAtEnd, removeNow } from './undertaker.js'
+
 /** Small files and memory: most tests need no more, and see their ends. */
 export const small: LogOptions = { segmentBytes: 65_536, ringBytes: 65_536 }
 
-/** A new directory, which exists and is empty. */
+/** A new directory, which exists and is empty; gone when the test or this process has ended. */
 export const temporaryDirectory = (t: ExecutionContext): string => {
   const directory = mkdtempSync(join(tmpdir(), 'ringleader-test-'))
+  removeAtEnd(directory)
   t.teardown(() => {
-    rmSync(directory, { recursive: true, force: true })
+    removeNow(directory)
   })
   return directory
 }
