@@ -3,7 +3,7 @@
 // The swap in the witness's register takes the place of the vote, and the set in it that of the
 // quorum. The primary waits for `in_sync` as the register has it, and for a newcomer that it is
 // about to add. Each change is one compare-and-swap; whose outcome is not known is read again. A
-// swap that finds another leader has found its successor.
+// swap that finds another primary has found its successor.
 #include <algorithm>
 #include <utility>
 
@@ -65,7 +65,7 @@ void Replicator::On(const WitnessAnswer& event) {
       return;
   }
   in_sync.retry_at = 0;
-  state_.election.seen = std::max(state_.election.seen, in_sync.known.leader.counter);
+  state_.election.seen = std::max(state_.election.seen, in_sync.known.primary.counter);
   if (state_.role == Role::kPrimary) {
     JudgeRegister();
   } else if (state_.election.phase == ElectionPhase::kSwapping) {
@@ -76,7 +76,7 @@ void Replicator::On(const WitnessAnswer& event) {
 // Of a primary: the register as it is now.
 void Replicator::JudgeRegister() {
   InSyncState& in_sync = state_.in_sync;
-  if (in_sync.known.leader != state_.primary.term) {
+  if (in_sync.known.primary != state_.primary.term) {
     StepDown(NoticeKind::kLostQuorum);
     return;
   }
@@ -89,7 +89,7 @@ void Replicator::GoOnSwapping() {
   InSyncState& in_sync = state_.in_sync;
   ElectionState& election = state_.election;
   const WitnessRegister& known = in_sync.known;
-  if (!election.candidate.none() && known.leader == election.candidate) {
+  if (!election.candidate.none() && known.primary == election.candidate) {
     Lead();
     return;
   }
@@ -109,12 +109,12 @@ void Replicator::GoOnSwapping() {
 void Replicator::SwapForReign() {
   const InSyncState& in_sync = state_.in_sync;
   WitnessRegister value = in_sync.known;
-  value.leader = state_.election.candidate;
+  value.primary = state_.election.candidate;
   if (value.version == 0) {
     // The first reign of the group: its log holds nothing yet that anybody could lack.
     value.in_sync = {Incarnation{}, options_.incarnation};
   }
-  if (value.leader.counter <= in_sync.known.leader.counter) {
+  if (value.primary.counter <= in_sync.known.primary.counter) {
     FailElection();  // somebody else has come in between; next time above it
     return;
   }
@@ -127,7 +127,7 @@ void Replicator::AdvanceInSync() {
   const PrimaryState& primary = state_.primary;
   if (configuration().rule != QuorumRule::kInSync || primary.term_end.value == 0) return;
   // A swap that nobody answers for changes nothing yet: this primary waits for whom it waited for.
-  if (in_sync.known.leader == primary.term) CommitInSync();
+  if (in_sync.known.primary == primary.term) CommitInSync();
   if (!in_sync.certain) {
     if (state_.now >= in_sync.retry_at) ReadWitness();
     return;

@@ -4,12 +4,11 @@
 // disk or a tiny process, that says which copies hold everything acknowledged:
 //   1. A primary acknowledges only what is flushed on every copy that it has to wait for.
 //   2. Who wants to lead must be in `in_sync`, and wins a swap to the next epoch with itself as
-//      leader, before it acts.
+//      primary, before it acts.
 //   3. A primary that wants to go on alone wins a swap that takes the other out, before it
 //      acknowledges anything alone.
-//   4. A newcomer comes in by first being waited for; when it has flushed the primary's whole log
-//   as
-//      it was at the takeover and everything acknowledged since, a swap adds it, by the incarnation
+//   4. A newcomer comes in by first being waited for; when it has flushed the primary's log as it
+//      was at the takeover and everything acknowledged since, a swap adds it, by the incarnation
 //      whose acknowledgements were counted. Not "everything committed": that position is forgotten
 //      in a restart. Not by name: a new disk under the old name has none of it.
 //   5. A replica acknowledges only what it has flushed, in the epoch it has promised.
@@ -23,10 +22,10 @@
 
 namespace ringleader {
 
-// What the register holds. The epoch is the counter of the leader's ballot.
+// What the register holds. The epoch is the counter of the primary's ballot.
 struct WitnessRegister {
   uint64_t version = 0;  // one more with every swap; 0 = blank
-  Ballot leader;
+  Ballot primary;
   std::array<Incarnation, 2> in_sync{};  // ascending, 0 = none
 
   bool operator==(const WitnessRegister&) const = default;
@@ -35,7 +34,7 @@ struct WitnessRegister {
   }
   static constexpr auto Fields(auto& self, auto&& field) {
     field("version", self.version);
-    field("leader", self.leader);
+    field("primary", self.primary);
     field("first", self.in_sync[0]);
     field("second", self.in_sync[1]);
   }
