@@ -264,6 +264,7 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
   const bool sampled = (state.transactions & kHoldSampleMask) == 0;
   const uint64_t began = sampled ? env_.clock.MonotonicNanos() : 0;
   const uint64_t tail_before = state.tail;
+  const bool one_term = gate().state == GateState::kOpen;
   Status status;
   size_t count = 0;
   for (; count < entries.size() && status.ok(); ++count) {
@@ -277,6 +278,7 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
       if (admission == Admission::kAppendChanged) crc = PayloadCrc(entry.payload);
     }
     if (entry.term.value != 0 && entry.term.value < state.term) break;
+    if (one_term && entry.term.value > state.term) break;
     Lsn end;
     if (RoomFor(state, entry.payload.size(), &end) != Room::kReady) break;
     const Piece piece{

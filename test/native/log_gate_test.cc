@@ -45,6 +45,12 @@ TEST(log_gate, lets_in_whom_it_should) {
   CHECK_EQ(AppendCode(*other, 3 * kPieceBytes), Code::kOk);
   CHECK_EQ(AppendCode(*other, 100, Term(3)), Code::kOk);
   CHECK_EQ(AppendCode(*other, 100, Term(4)), Code::kInvalidArgument);
+  Entry later = entry;
+  later.term = Term(4);
+  const Entry both[] = {entry, later};
+  Appended places[2];
+  CHECK_VALUE(const size_t appended, other->TryAppend(both, places));
+  CHECK_EQ(appended, 1u);
   for (const Stored& stored : ReadAll(*log)) CHECK_EQ(stored.term.value, 3u);
   // Records are not shipped to a primary, and no reign begins in another.
   const ShippedAppend shipped = log->AppendRecords(log->Stat().tail, payload);
@@ -139,12 +145,12 @@ TEST(log_gate, holds_writers_of_all_processes) {
     }
     if (rng.Below(3) == 0) {
       // Whoever opens and closes the gate may die too: the word is as it was.
-      Child leader([&] {
+      Child primary([&] {
         const auto mine = OpenLog(PosixEnv(), directory, SmallLog());
         CHECK_OK(mine->SetGate(Gate::Closed(GateReason::kHandOver)).status());
         raise(SIGKILL);
       });
-      CHECK_EQ(leader.JoinKilled(), SIGKILL);
+      CHECK_EQ(primary.JoinKilled(), SIGKILL);
       CHECK(log->gate() == Gate::Closed(GateReason::kHandOver));
     }
     CHECK_VALUE(const Lsn end, log->SetGate(Gate::Closed(GateReason::kReplica)));
@@ -187,13 +193,13 @@ TEST(log_gate, whoever_begins_a_reign_may_die_before_the_gate_opens) {
   const auto log = OpenMember(PosixEnv(), directory, kGroup);
   Recorder recorder;
   log->SetHook(&recorder);
-  Child leader([&] {
+  Child primary([&] {
     const auto mine = OpenLog(PosixEnv(), directory, SmallLog());
     Deadly deadly(0);
     mine->SetHook(&deadly);
     CHECK_OK(mine->AppendTerm({Term(5), 1, 1}).status());
   });
-  CHECK_EQ(leader.JoinKilled(), SIGKILL);
+  CHECK_EQ(primary.JoinKilled(), SIGKILL);
   CHECK(log->gate() == Gate::Closed(GateReason::kStarting));
   CHECK_EQ(AppendCode(*log, 10), Code::kNotPrimary);  // after it has mended the lock
   CHECK_EQ(recorder.redone, 1u);
