@@ -1,6 +1,8 @@
 #include "base/mutant.h"
 
+#include <cstddef>
 #include <cstring>
+#include <iterator>
 
 namespace ringleader {
 
@@ -8,113 +10,82 @@ namespace ringleader {
 Mutant g_mutant = Mutant::kNone;
 #endif
 
-const char* MutantName(Mutant mutant) {
-  // Without a default, so that the compiler names the mutant that is missing here.
-  switch (mutant) {
-    case Mutant::kNone:
-      return "None";
-    case Mutant::kSkipDataSync:
-      return "SkipDataSync";
-    case Mutant::kSkipChainCheck:
-      return "SkipChainCheck";
-    case Mutant::kAcceptTornBelowMark:
-      return "AcceptTornBelowMark";
-    case Mutant::kSkipDirectorySync:
-      return "SkipDirectorySync";
-    case Mutant::kSkipRecycleInvalidate:
-      return "SkipRecycleInvalidate";
-    case Mutant::kSkipPayloadCheck:
-      return "SkipPayloadCheck";
-    case Mutant::kSkipTailRewrite:
-      return "SkipTailRewrite";
-    case Mutant::kSkipSegmentBarrier:
-      return "SkipSegmentBarrier";
-    case Mutant::kDurableBeforeSync:
-      return "DurableBeforeSync";
-    case Mutant::kUpdateStateInPlace:
-      return "UpdateStateInPlace";
-    case Mutant::kPublishBeforeCopy:
-      return "PublishBeforeCopy";
-    case Mutant::kRetryFailedSync:
-      return "RetryFailedSync";
-    case Mutant::kIgnoreGate:
-      return "IgnoreGate";
-    case Mutant::kShowPieces:
-      return "ShowPieces";
-    case Mutant::kForgetPieces:
-      return "ForgetPieces";
-    case Mutant::kForgetRing:
-      return "ForgetRing";
-    case Mutant::kDiscardUnflushed:
-      return "DiscardUnflushed";
-    case Mutant::kHardStateUnflushed:
-      return "HardStateUnflushed";
-    case Mutant::kHardStateRetries:
-      return "HardStateRetries";
-    case Mutant::kIgnoreRetention:
-      return "IgnoreRetention";
-    case Mutant::kSkipTombstone:
-      return "SkipTombstone";
-    case Mutant::kPublishBeforeVersion:
-      return "PublishBeforeVersion";
-    case Mutant::kSkipRedo:
-      return "SkipRedo";
-    case Mutant::kInsertBeforeFlip:
-      return "InsertBeforeFlip";
-    case Mutant::kFoldPastLimit:
-      return "FoldPastLimit";
-    case Mutant::kFoldBeforeFlush:
-      return "FoldBeforeFlush";
-    case Mutant::kIgnoreRanges:
-      return "IgnoreRanges";
-    case Mutant::kReadBaseBeforeGenerations:
-      return "ReadBaseBeforeGenerations";
-    case Mutant::kAppliedOutsideBatch:
-      return "AppliedOutsideBatch";
-    case Mutant::kSkipRowChecksum:
-      return "SkipRowChecksum";
-    case Mutant::kBackupWithoutHold:
-      return "BackupWithoutHold";
-    case Mutant::kBulkLoadEarlyName:
-      return "BulkLoadEarlyName";
-    case Mutant::kRollBackKeepsMark:
-      return "RollBackKeepsMark";
-    case Mutant::kRollBackKeepsTail:
-      return "RollBackKeepsTail";
-    case Mutant::kReaderKeepsHalf:
-      return "ReaderKeepsHalf";
-    case Mutant::kForgetFulfilled:
-      return "ForgetFulfilled";
-    case Mutant::kSkipReclaim:
-      return "SkipReclaim";
-    case Mutant::kIgnoreStaleIds:
-      return "IgnoreStaleIds";
-    case Mutant::kKeepGuardedSlot:
-      return "KeepGuardedSlot";
-    case Mutant::kGuardAnyGeneration:
-      return "GuardAnyGeneration";
-    case Mutant::kCloseBesideJobs:
-      return "CloseBesideJobs";
-    case Mutant::kShareQueuedBytes:
-      return "ShareQueuedBytes";
-    case Mutant::kWakeOneThread:
-      return "WakeOneThread";
-    case Mutant::kCloseSharedStore:
-      return "CloseSharedStore";
-    case Mutant::kSkipFrameChecksum:
-      return "SkipFrameChecksum";
-    case Mutant::kSkipFrameLength:
-      return "SkipFrameLength";
-    case Mutant::kAcceptDamagedHardState:
-      return "AcceptDamagedHardState";
-    case Mutant::kForkOneRowOn:
-      return "ForkOneRowOn";
-    case Mutant::kShareOldView:
-      return "ShareOldView";
-    case Mutant::kCount:
-      break;
+namespace {
+
+struct Named {
+  Mutant mutant;
+  const char* name;
+};
+
+#define RL_MUTANT_NAME(name) \
+  { Mutant::k##name, #name }
+
+constexpr Named kNames[] = {
+    RL_MUTANT_NAME(None),
+    RL_MUTANT_NAME(SkipDataSync),
+    RL_MUTANT_NAME(SkipChainCheck),
+    RL_MUTANT_NAME(AcceptTornBelowMark),
+    RL_MUTANT_NAME(SkipDirectorySync),
+    RL_MUTANT_NAME(SkipRecycleInvalidate),
+    RL_MUTANT_NAME(SkipPayloadCheck),
+    RL_MUTANT_NAME(SkipTailRewrite),
+    RL_MUTANT_NAME(SkipSegmentBarrier),
+    RL_MUTANT_NAME(DurableBeforeSync),
+    RL_MUTANT_NAME(UpdateStateInPlace),
+    RL_MUTANT_NAME(PublishBeforeCopy),
+    RL_MUTANT_NAME(RetryFailedSync),
+    RL_MUTANT_NAME(IgnoreGate),
+    RL_MUTANT_NAME(ShowPieces),
+    RL_MUTANT_NAME(ForgetPieces),
+    RL_MUTANT_NAME(ForgetRing),
+    RL_MUTANT_NAME(DiscardUnflushed),
+    RL_MUTANT_NAME(HardStateUnflushed),
+    RL_MUTANT_NAME(HardStateRetries),
+    RL_MUTANT_NAME(IgnoreRetention),
+    RL_MUTANT_NAME(SkipTombstone),
+    RL_MUTANT_NAME(PublishBeforeVersion),
+    RL_MUTANT_NAME(SkipRedo),
+    RL_MUTANT_NAME(InsertBeforeFlip),
+    RL_MUTANT_NAME(FoldPastLimit),
+    RL_MUTANT_NAME(FoldBeforeFlush),
+    RL_MUTANT_NAME(IgnoreRanges),
+    RL_MUTANT_NAME(ReadBaseBeforeGenerations),
+    RL_MUTANT_NAME(AppliedOutsideBatch),
+    RL_MUTANT_NAME(SkipRowChecksum),
+    RL_MUTANT_NAME(BackupWithoutHold),
+    RL_MUTANT_NAME(BulkLoadEarlyName),
+    RL_MUTANT_NAME(RollBackKeepsMark),
+    RL_MUTANT_NAME(RollBackKeepsTail),
+    RL_MUTANT_NAME(ReaderKeepsHalf),
+    RL_MUTANT_NAME(ForgetFulfilled),
+    RL_MUTANT_NAME(SkipReclaim),
+    RL_MUTANT_NAME(IgnoreStaleIds),
+    RL_MUTANT_NAME(KeepGuardedSlot),
+    RL_MUTANT_NAME(GuardAnyGeneration),
+    RL_MUTANT_NAME(CloseBesideJobs),
+    RL_MUTANT_NAME(ShareQueuedBytes),
+    RL_MUTANT_NAME(WakeOneThread),
+    RL_MUTANT_NAME(CloseSharedStore),
+    RL_MUTANT_NAME(SkipFrameChecksum),
+    RL_MUTANT_NAME(SkipFrameLength),
+    RL_MUTANT_NAME(AcceptDamagedHardState),
+    RL_MUTANT_NAME(ForkOneRowOn),
+    RL_MUTANT_NAME(ShareOldView),
+};
+
+constexpr bool InOrder() {
+  for (size_t i = 0; i < std::size(kNames); ++i) {
+    if (kNames[i].mutant != static_cast<Mutant>(i)) return false;
   }
-  return "unknown";
+  return std::size(kNames) == static_cast<size_t>(Mutant::kCount);
+}
+static_assert(InOrder(), "every mutant has its row, in the order of mutant.h");
+
+}  // namespace
+
+const char* MutantName(Mutant mutant) {
+  const auto index = static_cast<size_t>(mutant);
+  return index < std::size(kNames) ? kNames[index].name : "unknown";
 }
 
 bool SelectMutant(const char* name) {
