@@ -81,6 +81,7 @@ void Replicator::On(const Message& message, const Outdated& outdated) {
   }
   replica.missing_at = replica.missing_wait = 0;
   replica.fetch.wanted = true;
+  replica.fetch.from = outdated.log_start;
   replica.fetch.wait = options_.request_wait_min;
   if (!replica.fetch.keeping) AskForPiece();
 }
@@ -118,8 +119,10 @@ void Replicator::On(const Message& message, const SnapshotPiece& piece) {
   const bool next = piece.head.id == fetch.head.id && piece.offset == fetch.kept;
   const bool other = piece.head.id != fetch.head.id && piece.offset == 0;
   if (!next && !other) return;  // late, or sent twice
-  // Older than what this member knows to be committed: it would go back in time.
-  if (piece.head.position.lsn < state_.commit) return;
+  // Older than what this member knows to be committed: it would go back in time. Older than the
+  // primary's log: this log may have more of what the primary has, acknowledged and counted, than
+  // such a snapshot, which was sent long ago.
+  if (piece.head.position.lsn < std::max(state_.commit, fetch.from)) return;
   if (piece.head.position.term > message.ballot) return;
   if (other) fetch.kept = 0;
   fetch.head = piece.head;
