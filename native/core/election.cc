@@ -321,9 +321,13 @@ void Replicator::On(const Message& message, const VoteReply& reply) {
     if (message.ballot > election.candidate) FailElection();
     return;
   }
-  const Member* member = configuration().Find(message.from);
-  if (member == nullptr || member->kind != MemberKind::kVoter) return;
-  if (member->incarnation != message.incarnation || !PromiseFlushed()) return;
+  const std::vector<const Configuration*> all = InEffect();
+  const bool votes_there = std::any_of(all.begin(), all.end(), [&message](const auto* one) {
+    const Member* member = one->Find(message.from);
+    return member != nullptr && member->kind == MemberKind::kVoter &&
+           member->incarnation == message.incarnation;
+  });
+  if (!votes_there || !PromiseFlushed()) return;
   std::vector<MemberId>& votes = election.votes;
   if (std::find(votes.begin(), votes.end(), message.from) != votes.end()) return;
   votes.push_back(message.from);
@@ -332,7 +336,11 @@ void Replicator::On(const Message& message, const VoteReply& reply) {
 
 void Replicator::CountVotes() {
   ElectionState& election = state_.election;
-  if (election.votes.size() < configuration().votes || !PromiseFlushed()) return;
+  const auto voted = [&election](const Member& member) {
+    return std::find(election.votes.begin(), election.votes.end(), member.id) !=
+           election.votes.end();
+  };
+  if (!Elects(voted) || !PromiseFlushed()) return;
   RL_CHECK(election.candidate == state_.promise.hard.promised);
   if (options_.base_api && state_.role != Role::kPrimary) {
     election.phase = ElectionPhase::kWon;

@@ -5,6 +5,9 @@
 //     A record of an earlier reign that has reached K copies can still be overwritten by a
 //     candidate that has a newer term and not that record; once the TERM record is on K copies, no
 //     such candidate can win;
+//   - while a configuration may still be taken back, the one before it has to agree: to commit, to
+//     elect, and to go on leading. Four voters that become three (K = 2 and V = 3, then K = V = 2)
+//     would otherwise commit on two of them and elect with the two others;
 //   - only acknowledgements of this ballot count. One that was given to an earlier primary says
 //   what
 //     the replica had then;
@@ -233,19 +236,28 @@ void Replicator::On(const Shipped& event) {
   }
 }
 
+// The end of what K voters of a configuration have flushed; 0 where so many are not known.
+Lsn Replicator::KeptBy(const Configuration& configuration) const {
+  std::vector<Lsn> flushed;
+  for (const Member& member : configuration.members) {
+    if (member.kind != MemberKind::kVoter) continue;
+    if (IsSelf(member)) flushed.push_back(state_.log.flushed);
+    for (const Progress& peer : state_.primary.peers) {
+      if (peer.id != member.id || peer.incarnation != member.incarnation) continue;
+      flushed.push_back(peer.flushed);
+    }
+  }
+  if (configuration.copies == 0 || flushed.size() < configuration.copies) return Lsn();
+  std::sort(flushed.begin(), flushed.end(), std::greater<>());
+  return flushed[configuration.copies - 1];
+}
+
 void Replicator::AdvanceCommit() {
   const PrimaryState& primary = state_.primary;
-  const Configuration& now = configuration();
   if (primary.term_end.value == 0 || primary.term != state_.promise.hard.promised) return;
-  if (now.copies == 0 || now.rule != QuorumRule::kVotes) return;
-  std::vector<Lsn> flushed;
-  if (IsVoter()) flushed.push_back(state_.log.flushed);
-  for (const Progress& peer : primary.peers) {
-    if (Counts(peer)) flushed.push_back(peer.flushed);
-  }
-  if (flushed.size() < now.copies) return;
-  std::sort(flushed.begin(), flushed.end(), std::greater<>());
-  const Lsn kept = flushed[now.copies - 1];
+  if (configuration().rule != QuorumRule::kVotes) return;
+  Lsn kept = state_.log.end;
+  for (const Configuration* one : InEffect()) kept = std::min(kept, KeptBy(*one));
   if (kept >= primary.term_end) RaiseCommit(kept);
 }
 
@@ -270,11 +282,20 @@ void Replicator::SendHeartbeats() {
 // Whether V voters, this one included, have followed this reign at some time within the last
 // `window`: by the times at which the heartbeats that they have answered were sent.
 bool Replicator::HasQuorum(Nanos window) const {
-  uint32_t voters = IsVoter() ? 1 : 0;
+  // The echo of a heartbeat that was sent at 0 would be none.
+  const Nanos since = state_.now > window ? state_.now - window + 1 : 1;
+  return Elects([this, since](const Member& member) { return FollowedSince(member, since); });
+}
+
+// Whether the member has answered a heartbeat that was sent then or later.
+bool Replicator::FollowedSince(const Member& member, Nanos sent_at) const {
+  if (IsSelf(member)) return true;
   for (const Progress& peer : state_.primary.peers) {
-    if (Counts(peer) && peer.echoed != 0 && state_.now - peer.echoed < window) ++voters;
+    if (peer.id == member.id && peer.incarnation == member.incarnation) {
+      return peer.echoed != 0 && peer.echoed >= sent_at;
+    }
   }
-  return voters >= configuration().votes;
+  return false;
 }
 
 void Replicator::PrimaryTimers() {

@@ -87,11 +87,7 @@ bool Replicator::Confirmed(Nanos asked_at) const {
     }
     return true;
   }
-  uint32_t voters = IsVoter() ? 1 : 0;
-  for (const Progress& peer : state_.primary.peers) {
-    if (Counts(peer) && peer.echoed != 0 && peer.echoed >= asked_at) ++voters;
-  }
-  return voters >= configuration().votes;
+  return Elects([this, asked_at](const Member& member) { return FollowedSince(member, asked_at); });
 }
 
 void Replicator::On(const Message& message, const ReadReply& reply) {

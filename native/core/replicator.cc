@@ -37,8 +37,9 @@ Replicator::Replicator(const CoreOptions& options, const Start& start, Nanos now
   promise.hard.self = options.self;
   promise.hard.incarnation = options.incarnation;
   promise.saved = promise.promised = start.hard_state.sequence;
-  // A hint: what it says is committed counts as far as the log was found whole.
-  state_.commit = std::min(start.hard_state.commit, start.log_end);
+  // A hint: what it says is committed counts as far as the log was found whole. And only what was
+  // committed has ever been trimmed.
+  state_.commit = std::max(std::min(start.hard_state.commit, start.log_end), start.log_start);
   // Records of a newer term may have reached the disk before the promise to it did.
   if (log.terms.last() > promise.hard.promised) Promise(log.terms.last());
   if (options.base_api) {
@@ -326,9 +327,27 @@ void Replicator::SendToVoters(const Body& body) {
     SendTo(kNobody, body);
     return;
   }
-  for (const Member& member : configuration().members) {
-    if (member.kind == MemberKind::kVoter && member.id != options_.self) SendTo(member.id, body);
+  std::vector<MemberId> voters;
+  for (const Configuration* one : InEffect()) {
+    for (const Member& member : one->members) {
+      if (member.kind == MemberKind::kVoter && member.id != options_.self) {
+        voters.push_back(member.id);
+      }
+    }
   }
+  std::sort(voters.begin(), voters.end());
+  voters.erase(std::unique(voters.begin(), voters.end()), voters.end());
+  for (const MemberId voter : voters) SendTo(voter, body);
+}
+
+std::vector<const Configuration*> Replicator::InEffect() const {
+  std::vector<const Configuration*> all = {&configuration()};
+  if (options_.base_api) return all;
+  const std::vector<ConfigurationAt>& known = state_.log.configurations;
+  if (known.size() > 1 && known.back().end > state_.commit) {
+    all.push_back(&known[known.size() - 2].configuration);
+  }
+  return all;
 }
 
 Notice& Replicator::Tell(NoticeKind kind) {
@@ -365,8 +384,12 @@ void Replicator::RaiseCommit(Lsn to) {
   RL_CHECK(to <= state_.log.end);
   state_.commit = to;
   std::vector<ConfigurationAt>& all = state_.log.configurations;
-  // Only the newest of those that nobody can take back any more is needed.
-  while (all.size() > 1 && all[1].end <= to) all.erase(all.begin());
+  // Only the newest of those that nobody can take back any more is needed. After a restart the one
+  // before it would be in effect again, and its voters asked, who may be gone for good.
+  while (all.size() > 1 && all[1].end <= to) {
+    all.erase(all.begin());
+    Save();
+  }
   ConfigurationsCommitted();
 }
 

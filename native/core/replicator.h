@@ -76,7 +76,16 @@ class Replicator {
   void SendToVoters(const Body& body);
   Notice& Tell(NoticeKind kind);
   Position FlushedPosition() const;
+  // The configurations whose quorums are needed: the newest one, and the one before it while the
+  // newest may still be taken back. No older one: each was committed before the next was made.
+  std::vector<const Configuration*> InEffect() const;
+  // Whether so many voters as elect are `wanted`, under each of them.
+  template <typename Wanted>
+  bool Elects(const Wanted& wanted) const;
   const Member* Self() const;
+  bool IsSelf(const Member& member) const {
+    return member.id == options_.self && member.incarnation == options_.incarnation;
+  }
   bool IsVoter() const;
   uint32_t Priority() const;
   void HearOf(const Message& message);
@@ -125,7 +134,9 @@ class Replicator {
   void AdvanceCommit();
   void SendHeartbeats();
   void PrimaryTimers();
-  bool HasQuorum(Nanos since) const;
+  bool HasQuorum(Nanos window) const;
+  bool FollowedSince(const Member& member, Nanos sent_at) const;
+  Lsn KeptBy(const Configuration& configuration) const;
   void HigherBallot(Ballot seen);
 
   // --- replica.cc
@@ -193,5 +204,17 @@ class Replicator {
   CoreState state_;
   Outputs* out_ = nullptr;  // of the step under way
 };
+
+template <typename Wanted>
+bool Replicator::Elects(const Wanted& wanted) const {
+  for (const Configuration* one : InEffect()) {
+    uint32_t voters = 0;
+    for (const Member& member : one->members) {
+      if (member.kind == MemberKind::kVoter && wanted(member)) ++voters;
+    }
+    if (voters < one->votes) return false;
+  }
+  return true;
+}
 
 }  // namespace ringleader
