@@ -235,8 +235,9 @@ void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
   }
   if (const auto* read = std::get_if<AskRead>(&event)) rules_.AsksRead(read->id);
   const Lsn commit = member.core().commit();
+  const Ballot reign = member.core().state().primary.term;
   member.core_->Step({member.now_, std::move(event)}, &out);
-  rules_.Stepped(*this, index, commit);
+  rules_.Stepped(*this, index, commit, reign);
   ++depth_;
   Perform(index, out, packet);
   --depth_;

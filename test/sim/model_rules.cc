@@ -92,18 +92,18 @@ void ModelRules::AnswersRead(const ModelMember& member, const ReadReady& answer)
   reads_.erase(at);
 }
 
-void ModelRules::Stepped(const ModelGroup& group, size_t index, Lsn commit) {
+void ModelRules::Stepped(const ModelGroup& group, size_t index, Lsn commit, Ballot reign) {
   const ModelMember& member = group.member(index);
   if (!lied_) {
     const std::string broken = copies_[index].invariants.Check(member.core());
     if (!broken.empty()) Fail(member, broken);
   }
   if (member.core().commit() > commit && member.core().ElectionSafe() && !lied_) {
-    Commits(group, index, commit);
+    Commits(group, index, commit, reign);
   }
 }
 
-void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before) {
+void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before, Ballot reign) {
   const ModelMember& member = group.member(index);
   const size_t end = RecordsBelow(member.core().commit());
   size_t& verified = copies_[index].verified;
@@ -111,16 +111,14 @@ void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before) {
     const ModelRecord* record = InLog(member, verified);
     if (record == nullptr) return Fail(member, "commits what it does not have");
     if (verified == ledger_.size()) {
-      if (member.core().role() != Role::kPrimary) {
-        return Fail(member, "commits what no primary has committed");
-      }
-      ledger_.push_back({*record, member.core().term()});
+      if (reign.none()) return Fail(member, "commits what no primary has committed");
+      ledger_.push_back({*record, reign});
     } else if (ledger_[verified].record != *record) {
       return Fail(member, "commits something else than was committed at " +
                               std::to_string(record->start.value));
     }
   }
-  if (member.core().role() == Role::kPrimary) CheckQuorum(group, member, before);
+  if (!reign.none()) CheckQuorum(group, member, before);
 }
 
 void ModelRules::CheckQuorum(const ModelGroup& group, const ModelMember& member, Lsn before) {
@@ -137,7 +135,7 @@ void ModelRules::CheckQuorum(const ModelGroup& group, const ModelMember& member,
 void ModelRules::CheckVoters(const ModelGroup& group, const ModelMember& member,
                              const Configuration& now) {
   if (now.rule == QuorumRule::kInSync) {
-    if (group.witness().leader != member.core().term()) return;
+    if (group.witness().primary != member.core().term()) return;
     for (const Incarnation copy : group.witness().in_sync) {
       if (copy.value != 0 && !Keeps(group, copy)) {
         Fail(member, "commits what a copy that is in sync does not have");

@@ -40,8 +40,8 @@ class ModelRules {
   void AppendsConfiguration(const ModelMember& member, const Configuration& next);
   void AsksRead(uint64_t id);
   void AnswersRead(const ModelMember& member, const ReadReady& answer);
-  // After each step; `commit`: before it.
-  void Stepped(const ModelGroup& group, size_t member, Lsn commit);
+  // After each step. `commit` and `reign`: before it, none of a member that did not lead.
+  void Stepped(const ModelGroup& group, size_t member, Lsn commit, Ballot reign);
   // Less may be on the disk than was: a roll-back, or a snapshot in place of the log.
   void DiskChanged(const ModelGroup& group, size_t member);
   void Restarted(size_t member) { copies_[member].invariants.Restarted(); }
@@ -75,7 +75,7 @@ class ModelRules {
   };
 
   void Fail(const ModelMember& member, const std::string& what);
-  void Commits(const ModelGroup& group, size_t member, Lsn before);
+  void Commits(const ModelGroup& group, size_t member, Lsn before, Ballot reign);
   void CheckQuorum(const ModelGroup& group, const ModelMember& member, Lsn before);
   void CheckVoters(const ModelGroup& group, const ModelMember& member, const Configuration& now);
   bool Keeps(const ModelGroup& group, Incarnation copy);
