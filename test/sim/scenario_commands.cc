@@ -2,7 +2,9 @@
 //
 //   group M[:learner|:view|:outside|:priority=N].. [option]..    the options stand in Group()
 //   found M                          the first configuration, of all that are not outside
-//   write M V..  flush M  save M  apply M LSN  trim M LSN
+//   begin M                          the same, and half a second, without a trace
+//   write M|primary V|V..V ..  flush M  save M  apply M LSN  trim M LSN
+//   begin-flush M  end-flush M       of what the log holds at the first, told at the second
 //   slow M..  fast M..               slow disks flush and save by command only
 //   settle [TYPE..]                  until nothing moves; shows messages of these types
 //   run TIME [TYPE..]                the same in steps of 10 ms
@@ -96,15 +98,33 @@ void Found(Words& words, ScenarioWorld& world) {
   world.Do(words.Id(), FoundGroup{world.FirstConfiguration()});
 }
 
+void Begin(Words& words, ScenarioWorld& world) {
+  Found(words, world);
+  world.Pass(500'000'000, {});
+  world.DropTrace();
+}
+
 // --- Log and disks
 
 void Write(Words& words, ScenarioWorld& world) {
-  const MemberId id = words.Id();
-  do {
-    world.Write(id, words.Number());
-  } while (!words.empty());
+  const MemberId id = words.Take("primary") ? world.Primary() : words.Id();
+  for (const uint64_t value : words.Values()) world.Write(id, value);
   world.Work();
 }
+
+void BeginFlush(Words& words, ScenarioWorld& world) {
+  const size_t index = world.IndexOf(words.Id());
+  world.Act(index, [&] { world.group().StartFlush(index); });
+}
+
+void EndFlush(Words& words, ScenarioWorld& world) {
+  const size_t index = world.IndexOf(words.Id());
+  if (!world.group().member(index).flushing()) throw ScenarioProblem{"no flush is under way"};
+  world.Act(index, [&] { world.group().FinishFlush(index); });
+}
+
+void Stop(Words& words, ScenarioWorld& world) { world.SetStopped(words.Id(), true); }
+void Continue(Words& words, ScenarioWorld& world) { world.SetStopped(words.Id(), false); }
 
 void Flush(Words& words, ScenarioWorld& world) {
   const size_t index = world.IndexOf(words.Id());
@@ -349,6 +369,11 @@ void Log(Words& words, ScenarioWorld& world) {
 
 const std::map<std::string, Command>& Commands() {
   static const std::map<std::string, Command> commands = {
+      {"begin", Begin},
+      {"begin-flush", BeginFlush},
+      {"end-flush", EndFlush},
+      {"stop", Stop},
+      {"continue", Continue},
       {"group", Group},
       {"found", Found},
       {"write", Write},

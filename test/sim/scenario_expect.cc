@@ -37,12 +37,11 @@ std::string Primaries(ScenarioWorld& world) {
 }
 
 std::string Values(const ModelMember& member) {
-  std::string text;
+  std::vector<uint64_t> values;
   for (const ModelRecord& record : member.History()) {
-    if (record.kind != ModelKind::kData) continue;
-    text += (text.empty() ? "" : " ") + ToText(record.value);
+    if (record.kind == ModelKind::kData) values.push_back(record.value);
   }
-  return text.empty() ? "none" : text;
+  return values.empty() ? "none" : ValuesText(values);
 }
 
 void ExpectPrimaries(Words& words, ScenarioWorld& world) { Same(Rest(words), Primaries(world)); }
@@ -90,15 +89,13 @@ bool IsAcknowledged(ScenarioWorld& world, uint64_t value) {
 }
 
 void ExpectAcknowledged(Words& words, ScenarioWorld& world) {
-  while (!words.empty()) {
-    const uint64_t value = words.Number();
+  for (const uint64_t value : words.Values()) {
     if (!IsAcknowledged(world, value)) throw ScenarioProblem{ToText(value) + " is not"};
   }
 }
 
 void ExpectNotAcknowledged(Words& words, ScenarioWorld& world) {
-  while (!words.empty()) {
-    const uint64_t value = words.Number();
+  for (const uint64_t value : words.Values()) {
     if (IsAcknowledged(world, value)) throw ScenarioProblem{ToText(value) + " is"};
   }
 }

@@ -13,18 +13,6 @@ std::string ConfigurationText(const Configuration& configuration) {
          " copies=" + ToText(uint64_t{configuration.copies});
 }
 
-std::string RecordText(const ModelRecord& record) {
-  switch (record.kind) {
-    case ModelKind::kTerm:
-      return "T";
-    case ModelKind::kConfiguration:
-      return "C" + ToText(record.configuration.version);
-    case ModelKind::kData:
-      return ToText(record.value);
-  }
-  return {};
-}
-
 std::string RegisterText(const WitnessRegister& held) {
   std::string text;
   for (const Incarnation copy : held.in_sync) {
@@ -78,19 +66,47 @@ std::string TextOf(const ModelMember& member, const ReadReady& read) {
   return read.granted ? text + " granted at " + ToText(read.position) : text + " refused";
 }
 
+std::string ValuesText(const std::vector<uint64_t>& values) {
+  std::string text;
+  for (size_t i = 0; i < values.size(); ++i) {
+    size_t last = i;
+    while (last + 1 < values.size() && values[last + 1] == values[last] + 1) ++last;
+    if (i > 0) text += " ";
+    text += ToText(values[i]);
+    if (last < i + 2) continue;
+    text += ".." + ToText(values[last]);
+    i = last;
+  }
+  return text;
+}
+
 std::string LogText(const ModelMember& member) {
   std::string text = ToText(member.id()) + ": ";
+  std::vector<uint64_t> values;  // that are not in the text yet
+  const auto add = [&text](const std::string& word) {
+    if (!text.ends_with('[') && !text.ends_with(' ')) text += ' ';
+    text += word;
+  };
+  const auto add_values = [&] {
+    if (!values.empty()) add(ValuesText(values));
+    values.clear();
+  };
   Ballot term;
   for (const ModelRecord& record : member.History()) {
-    if (record.term != term) {
-      if (!term.none()) text += "] ";
-      term = record.term;
-      text += ToText(term) + "[";
-    } else {
-      text += " ";
+    if (record.kind == ModelKind::kData) {
+      values.push_back(record.value);
+      continue;
     }
-    text += RecordText(record);
+    add_values();
+    if (record.kind == ModelKind::kConfiguration) {
+      add("C" + ToText(record.configuration.version));
+      continue;
+    }
+    if (!term.none()) text += "] ";
+    term = record.term;
+    text += ToText(term) + "[T";
   }
+  add_values();
   if (!term.none()) text += "] ";
   if (member.log().start().value > 0) text += "start=" + ToText(member.log().start()) + " ";
   text += "end=" + ToText(member.log().end());

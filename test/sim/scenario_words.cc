@@ -76,6 +76,18 @@ uint64_t Words::Number() { return NumberOf(Take()); }
 MemberId Words::Id() { return IdOf(Take()); }
 Nanos Words::Time() { return TimeOf(Take()); }
 
+std::vector<uint64_t> Words::Values() {
+  std::vector<uint64_t> values;
+  do {
+    const std::string word = Take();
+    const size_t dots = word.find("..");
+    const uint64_t first = NumberOf(word.substr(0, dots));
+    const uint64_t last = dots == std::string::npos ? first : NumberOf(word.substr(dots + 2));
+    for (uint64_t value = first; value <= last; ++value) values.push_back(value);
+  } while (!words_.empty());
+  return values;
+}
+
 MessagePattern Words::Pattern() {
   MessagePattern pattern;
   const std::string ends = Take();

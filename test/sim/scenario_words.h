@@ -27,6 +27,8 @@ class Words {
   uint64_t Number();
   MemberId Id();
   Nanos Time();
+  // "7 11..600": all that are left.
+  std::vector<uint64_t> Values();
   // "all", "1->2", "1->*", and then a type of message or nothing.
   MessagePattern Pattern();
   // Nothing may be left.

@@ -65,6 +65,17 @@ size_t ScenarioWorld::IndexOf(MemberId id) {
   return index;
 }
 
+MemberId ScenarioWorld::Primary() {
+  const ModelMember* primary = nullptr;
+  for (size_t i = 0; i < group().size(); ++i) {
+    const ModelMember& member = group_->member(i);
+    if (!member.up() || member.core().role() != Role::kPrimary) continue;
+    if (primary == nullptr || member.core().term() > primary->core().term()) primary = &member;
+  }
+  if (primary == nullptr) throw ScenarioProblem{"nobody leads"};
+  return primary->id();
+}
+
 std::vector<std::string> ScenarioWorld::TakeTrace() {
   if (!group_) return std::exchange(trace_, {});
   std::string commits;
@@ -76,11 +87,11 @@ std::vector<std::string> ScenarioWorld::TakeTrace() {
     commits += " " + ToText(group_->member(i).id()) + "=" + ToText(commit);
   }
   if (!commits.empty()) Say("commit" + commits);
-  std::string acknowledged;
+  std::vector<uint64_t> acknowledged;
   for (const auto& [end, record] : group_->acknowledged()) {
-    if (acknowledged_.insert(end).second) acknowledged += " " + ToText(record.value);
+    if (acknowledged_.insert(end).second) acknowledged.push_back(record.value);
   }
-  if (!acknowledged.empty()) Say("acknowledged" + acknowledged);
+  if (!acknowledged.empty()) Say("acknowledged " + ValuesText(acknowledged));
   return std::exchange(trace_, {});
 }
 
@@ -186,7 +197,8 @@ void ScenarioWorld::Pass(Nanos time, const std::set<std::string>& shown) {
 
 void ScenarioWorld::TickAll() {
   for (size_t i = 0; i < group().size(); ++i) {
-    if (group_->member(i).up()) Act(i, [&] { group_->Tick(i); });
+    if (!group_->member(i).up() || stopped_.count(i) > 0) continue;
+    Act(i, [&] { group_->Tick(i); });
   }
 }
 
@@ -195,7 +207,7 @@ void ScenarioWorld::Work() {
     moved = false;
     for (size_t i = 0; i < group().size(); ++i) {
       const ModelMember& member = group_->member(i);
-      if (!member.up()) continue;
+      if (!member.up() || stopped_.count(i) > 0) continue;
       if (slow_.count(i) == 0 && member.log_dirty()) {
         Act(i, [&] { group_->Flush(i); });
         moved = true;
@@ -224,6 +236,7 @@ void ScenarioWorld::LoseWhatIsCut() {
 }
 
 bool ScenarioWorld::IsHeld(const Message& message) const {
+  if (stopped_.count(group_->IndexOf(message.to)) > 0) return true;
   return std::any_of(holds_.begin(), holds_.end(), [&message](const MessagePattern& pattern) {
     return pattern.Matches(message);
   });
@@ -234,6 +247,14 @@ void ScenarioWorld::SetSlow(MemberId id, bool slow) {
     slow_.insert(IndexOf(id));
   } else {
     slow_.erase(IndexOf(id));
+  }
+}
+
+void ScenarioWorld::SetStopped(MemberId id, bool stopped) {
+  if (stopped) {
+    stopped_.insert(IndexOf(id));
+  } else {
+    stopped_.erase(IndexOf(id));
   }
 }
 

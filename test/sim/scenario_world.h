@@ -45,10 +45,13 @@ class ScenarioWorld {
 
   ModelGroup& group();
   size_t IndexOf(MemberId id);
+  // Who leads in the highest ballot.
+  MemberId Primary();
   const ModelMember& member(MemberId id) { return group().member(IndexOf(id)); }
   void Say(std::string line) { trace_.push_back(std::move(line)); }
   // What came of the command, with what it has committed and acknowledged in the end.
   std::vector<std::string> TakeTrace();
+  void DropTrace() { (void)TakeTrace(); }
 
   // --- Steps. Each is checked, and what the member tells goes into the trace.
   template <typename Choice>
@@ -73,6 +76,8 @@ class ScenarioWorld {
   void Cut(MemberId from, MemberId to) { cuts_.emplace(from, to); }
   void Heal() { cuts_.clear(); }
   void SetSlow(MemberId id, bool slow);
+  // A process that is stopped: it looks at no clock and takes no message.
+  void SetStopped(MemberId id, bool stopped);
   void SetWitnessSlow(bool slow) { witness_slow_ = slow; }
   void RestoreWitness(uint64_t version);
   // Power goes while the hard state is being written: so many of the slot's sectors arrive.
@@ -90,7 +95,7 @@ class ScenarioWorld {
   std::set<MemberId> outside_;
   std::set<std::pair<MemberId, MemberId>> cuts_;
   std::vector<MessagePattern> holds_;
-  std::set<size_t> slow_;
+  std::set<size_t> slow_, stopped_;
   bool witness_slow_ = false;
   std::vector<WitnessRegister> registers_;  // all that the witness has held
   std::vector<std::string> trace_;
@@ -103,6 +108,8 @@ void RunCommand(const std::string& line, ScenarioWorld* world);
 // "1 is primary in 1.a": what a member tells, or an answer to a read.
 std::string TextOf(const ModelMember& member, const Notice& notice);
 std::string TextOf(const ModelMember& member, const ReadReady& read);
+// "7 9 11..600".
+std::string ValuesText(const std::vector<uint64_t>& values);
 // "1.a[T C1 7 8] 2.b[T] end=40 flushed=40 commit=40".
 std::string LogText(const ModelMember& member);
 // "2 replica of 1 in 1.a, promised 1.a".
