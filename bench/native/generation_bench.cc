@@ -150,7 +150,7 @@ class Run {
                                 Generation::InsertBytes(kRowKeyBytes, kValueBytes));
   }
   static Generation Fresh(SharedPages& pages) {
-    Generation::Format(pages.bytes(), 1);
+    Generation::Format(pages.bytes(), 1, 1);
     auto attached = Generation::Attach(pages.bytes());
     if (!attached.ok()) Die("attach");
     return attached.value();
@@ -162,14 +162,14 @@ class Run {
   void InsertAll(Generation& generation, Lsn lsn) {
     for (size_t i = 0; i < nodes_; ++i) {
       const Bytes key = keys_[i];
-      if (!generation.Insert(lsn, key, HashRowKey(key), false, value_).ok()) Die("insert");
+      if (!generation.Insert(lsn, key, generation.Hash(key), false, value_).ok()) Die("insert");
     }
   }
   static void FindAll(const Generation& generation, const RowKeys& keys, Found expected) {
     Row row;
     for (size_t i = 0; i < keys.count(); ++i) {
       const Bytes key = keys[i];
-      if (generation.Find(key, HashRowKey(key), Lsn(1), &row) != expected) Die("find");
+      if (generation.Find(key, generation.Hash(key), Lsn(1), &row) != expected) Die("find");
     }
   }
   void Walk(const Generation& generation, bool (Generation::Cursor::*step)(),

@@ -37,7 +37,7 @@ Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again)
   OperationReader reader(payload);
   Operation operation;
   while (reader.Next(&operation)) {
-    const uint64_t hash = HashRowKey(operation.row_key);
+    const uint64_t hash = generation.Hash(operation.row_key);
     if (again) {
       Row row;
       const Found found = generation.Newest(operation.row_key, hash, &row);
@@ -122,7 +122,7 @@ Lsn CommitSection::Horizon() const {
 
 bool CommitSection::Changed(Commit& commit, Bytes row_key) {
   Row row;
-  switch (Newest(row_key, HashRowKey(row_key), &row)) {
+  switch (Newest(row_key, set_->active().Hash(row_key), &row)) {
     case Found::kNothing:
       return false;
     case Found::kDamaged:

@@ -55,6 +55,7 @@ Committer::Committer(Env& env, Log& log, Overlay& overlay, BaseTree& base, Store
       region_(region),
       reservation_(reservation),
       room_wanted_(std::move(room_wanted)),
+      hash_keys_(region->header.hash_seed),
       plain_(std::make_unique<Plain>(*this)) {}
 
 Committer::~Committer() = default;
@@ -95,7 +96,7 @@ void Committer::Prepare(Commit& commit, PreparedCommit* prepared) {
   if (commit.verdict != Verdict::kPending) return;
   Bytes payload = commit.payload;
   if (commit.atomic != nullptr) {
-    prepared->hash = HashRowKey(commit.atomic->row_key);
+    prepared->hash = HashRowKey(commit.atomic->row_key, hash_keys_);
     commit.error = ReadForAtomic(commit, prepared);
     payload = prepared->payload;
   }

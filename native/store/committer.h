@@ -57,6 +57,7 @@ class Committer {
   StoreRegion& region_;
   Reservation& reservation_;
   const std::function<void()> room_wanted_;
+  const HashKeys hash_keys_;
   std::unique_ptr<Plain> plain_;
   std::mutex mutex_;  // guards the two below
   std::vector<std::unique_ptr<View>> views_;

@@ -27,7 +27,7 @@ uint32_t HeaderCrc(const generation_format::Header& header) {
 
 // --- the whole -----------------------------------------------------------------------------------
 
-void Generation::Format(MutableBytes memory, uint64_t sequence) {
+void Generation::Format(MutableBytes memory, uint64_t sequence, uint64_t hash_seed) {
   RL_CHECK(memory.size() >= kMinGenerationBytes && memory.size() <= kMaxGenerationBytes);
   RL_CHECK(reinterpret_cast<uintptr_t>(memory.data()) % kUnitBytes == 0);
   const Places places(memory.size());
@@ -37,6 +37,7 @@ void Generation::Format(MutableBytes memory, uint64_t sequence) {
   header.buckets = places.buckets;
   header.bytes = memory.size();
   header.sequence = sequence;
+  header.hash_seed = hash_seed;
   header.crc = HeaderCrc(header);
   header.used.store(static_cast<uint32_t>(places.first_free / kUnitBytes),
                     std::memory_order_release);
@@ -64,7 +65,8 @@ Result<Generation> Generation::Attach(MutableBytes memory) {
   return Generation(memory);
 }
 
-Generation::Generation(MutableBytes memory) : memory_(memory.data()), sequence_(header().sequence) {
+Generation::Generation(MutableBytes memory)
+    : memory_(memory.data()), sequence_(header().sequence), hash_keys_(header().hash_seed) {
   const Places places(memory.size());
   buckets_ = places.buckets;
   head_ = static_cast<uint32_t>(places.head / kUnitBytes);
@@ -84,6 +86,7 @@ uint64_t Generation::BytesFor(uint64_t insert_bytes) {
 }
 
 uint64_t Generation::sequence() const { return sequence_; }
+uint64_t Generation::hash_seed() const { return header().hash_seed; }
 uint64_t Generation::capacity() const { return (end_ - head_ - kNodeUnits) * kUnitBytes; }
 uint64_t Generation::used_bytes() const {
   const uint32_t first = head_ + kNodeUnits;

@@ -37,8 +37,15 @@ namespace ringleader {
 inline constexpr uint64_t kMinGenerationBytes = uint64_t{256} << 10;
 inline constexpr uint64_t kMaxGenerationBytes = uint64_t{16} << 30;
 
+// What makes the hashes of one environment different from those of any other, so that nobody can
+// choose row keys of one hash.
+struct HashKeys {
+  explicit HashKeys(uint64_t seed);
+  uint64_t keys[4];
+};
+
 // Of a whole row key. Every process of an environment has to come to the same value.
-uint64_t HashRowKey(Bytes row_key);
+uint64_t HashRowKey(Bytes row_key, const HashKeys& hash_keys);
 
 // The outcome of looking for a row in one generation.
 enum class Found : uint8_t {
@@ -58,7 +65,7 @@ class Generation {
  public:
   // Lays out an empty generation in zeroed memory, of which it touches the first pages and one
   // more: kMinGenerationBytes to kMaxGenerationBytes, at an address that is a multiple of 8.
-  static void Format(MutableBytes memory, uint64_t sequence);
+  static void Format(MutableBytes memory, uint64_t sequence, uint64_t hash_seed);
   // Looks at one that somebody has formatted. kCorruption where the header does not hold together.
   // The memory must outlive the object.
   static Result<Generation> Attach(MutableBytes memory);
@@ -69,6 +76,9 @@ class Generation {
   static uint64_t BytesFor(uint64_t insert_bytes);
 
   uint64_t sequence() const;
+  uint64_t hash_seed() const;
+  // With the keys of the seed: for all generations of the environment.
+  uint64_t Hash(Bytes row_key) const { return HashRowKey(row_key, hash_keys_); }
   uint64_t capacity() const;    // bytes for nodes and versions: the sum of InsertBytes that fits
   uint64_t used_bytes() const;  // of them
   uint64_t nodes() const;       // different row keys
@@ -163,6 +173,7 @@ class Generation {
   // Taken from the header when it was checked: what is written there later moves no bounds.
   uint8_t* memory_;
   uint64_t sequence_;
+  HashKeys hash_keys_;
   uint32_t buckets_;
   uint32_t head_;  // the node that every level begins at; units, like all that follow
   uint32_t end_;   // of the memory

@@ -22,7 +22,7 @@
 namespace ringleader::generation_format {
 
 inline constexpr uint64_t kMagic = 0x314e4547474c5221;  // "!RLGGEN1"
-inline constexpr uint32_t kVersion = 1;
+inline constexpr uint32_t kVersion = 2;
 inline constexpr uint64_t kUnitBytes = 8;
 inline constexpr uint64_t kBytesPerBucket = 128;
 // Every second node reaches the next level up to the sixth, then one in four. On the lower levels
@@ -41,7 +41,8 @@ struct Header {
   uint32_t buckets;
   uint64_t bytes;  // of everything
   uint64_t sequence;
-  uint8_t reserved[28];
+  uint64_t hash_seed;
+  uint8_t reserved[20];
   uint32_t crc;  // masked, of everything above
   // Stored by the holder of the writer lock.
   std::atomic<uint64_t> nodes;

@@ -45,7 +45,8 @@ Status Overlay::CheckProcess() const {
 Status Overlay::Make(uint64_t sequence, Lsn start, uint64_t bytes) {
   bytes = std::clamp(bytes, kMinGenerationBytes, kMaxGenerationBytes);
   RL_ASSIGN_OR_RETURN(const SharedArea area, areas_.Create(AreaName(sequence), bytes));
-  Generation::Format(MutableBytes(area.mapping->data(), area.mapping->size()), sequence);
+  Generation::Format(MutableBytes(area.mapping->data(), area.mapping->size()), sequence,
+                     region_->header.hash_seed);
   GenerationSlot& slot = region_.slot(sequence);
   slot.bytes.store(bytes, std::memory_order_release);
   slot.start.store(start.value, std::memory_order_release);
@@ -175,6 +176,9 @@ Result<std::shared_ptr<MappedGeneration>> Overlay::Map(uint64_t sequence) {
   RL_ASSIGN_OR_RETURN(const Generation generation, Generation::Attach(memory));
   if (generation.sequence() != sequence) {
     return Status(Code::kNotFound, "a generation of another number");
+  }
+  if (generation.hash_seed() != region_->header.hash_seed) {
+    return Status(Code::kCorruption, "a generation of another environment");
   }
   return std::make_shared<MappedGeneration>(MappedGeneration{std::move(area), generation});
 }

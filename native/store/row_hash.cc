@@ -1,15 +1,16 @@
 // The hash of a row key: the multiply-and-fold of wyhash by Wang Yi (final version 4, public
-// domain, github.com/wangyi-fudan/wyhash), unseeded and with our own way through the bytes. 64 bits
-// of product carry every bit of two words into every bit of one: one multiplication for 16 bytes.
+// domain, github.com/wangyi-fudan/wyhash), with our own way through the bytes and keys that are
+// made of the environment's seed. 64 bits of product carry every bit of two words into every bit of
+// one: one multiplication for 16 bytes.
+//
+// A zero swallows what it is folded with, and a fold is the same in both orders. Whoever knew a
+// key, or the difference of two, could make as many row keys of one hash as he likes; so each word
+// meets a key of its own that nobody outside knows.
 #include "base/coding.h"
 #include "store/generation.h"
 
 namespace ringleader {
 namespace {
-
-// The secret of wyhash: odd, 32 bits set in each, no byte twice.
-constexpr uint64_t kSecret[4] = {0xa0761d6478bd642f, 0xe7037ed1a0b428db, 0x8ebc6af09c88c6e3,
-                                 0x589965cc75374cc3};
 
 uint64_t Fold(uint64_t a, uint64_t b) {
   __extension__ using Wide = unsigned __int128;
@@ -28,25 +29,37 @@ uint64_t ShortWord(const uint8_t* from, size_t size) {
 
 }  // namespace
 
-uint64_t HashRowKey(Bytes row_key) {
+HashKeys::HashKeys(uint64_t seed) {
+  // SplitMix64: keys that look as if they had nothing to do with each other.
+  for (uint64_t& key : keys) {
+    seed += 0x9e3779b97f4a7c15;
+    uint64_t mixed = seed;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111eb;
+    key = mixed ^ mixed >> 31;
+  }
+}
+
+uint64_t HashRowKey(Bytes row_key, const HashKeys& hash_keys) {
+  const auto& keys = hash_keys.keys;
   const uint8_t* at = row_key.data();
   size_t left = row_key.size();
-  uint64_t state = kSecret[0] ^ row_key.size();
-  // Not the state: equal ones would cancel out, and a zero swallows what it is folded with.
-  uint64_t other = kSecret[2];
+  uint64_t state = keys[0] ^ row_key.size();
+  // Not the state: equal ones would cancel out. And not the key that its first word meets.
+  uint64_t other = keys[3];
   for (; left > 32; at += 32, left -= 32) {
-    state = Fold(LoadLe<uint64_t>(at) ^ kSecret[1], LoadLe<uint64_t>(at + 8) ^ state);
-    other = Fold(LoadLe<uint64_t>(at + 16) ^ kSecret[2], LoadLe<uint64_t>(at + 24) ^ other);
+    state = Fold(LoadLe<uint64_t>(at) ^ keys[1], LoadLe<uint64_t>(at + 8) ^ state);
+    other = Fold(LoadLe<uint64_t>(at + 16) ^ keys[2], LoadLe<uint64_t>(at + 24) ^ other);
   }
   state ^= other;
   if (left > 16) {
-    state = Fold(LoadLe<uint64_t>(at) ^ kSecret[3], LoadLe<uint64_t>(at + 8) ^ state);
+    state = Fold(LoadLe<uint64_t>(at) ^ keys[3], LoadLe<uint64_t>(at + 8) ^ state);
     at += 16;
     left -= 16;
   }
   const uint64_t low = left >= 8 ? LoadLe<uint64_t>(at) : ShortWord(at, left);
   const uint64_t high = left >= 8 ? LoadLe<uint64_t>(at + left - 8) : 0;
-  return Fold(kSecret[1] ^ row_key.size(), Fold(low ^ kSecret[1], high ^ state));
+  return Fold(keys[1] ^ row_key.size(), Fold(low ^ keys[1], high ^ state));
 }
 
 }  // namespace ringleader

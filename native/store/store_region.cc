@@ -32,6 +32,7 @@ Result<std::unique_ptr<StoreRegion>> StoreRegion::Create(Env& env, const SharedA
   header.version = kStoreRegionVersion;
   header.environment_id = environment_id;
   header.boot_id = env.host.Identity().boot_id;
+  env.random.Fill({reinterpret_cast<uint8_t*>(&header.hash_seed), sizeof header.hash_seed});
   header.crc = HeaderCrc(header);
   layout->header = header;
   return std::unique_ptr<StoreRegion>(new StoreRegion(env, std::move(area)));

@@ -22,7 +22,7 @@
 namespace ringleader {
 
 inline constexpr uint64_t kStoreRegionMagic = 0x3147455252545321;  // "!STRREG1"
-inline constexpr uint32_t kStoreRegionVersion = 2;
+inline constexpr uint32_t kStoreRegionVersion = 3;
 inline constexpr size_t kStoreRegionBytes = 8192;
 inline constexpr size_t kGenerationSlots = 32;
 inline constexpr uint64_t kOpenEnd = ~uint64_t{0};
@@ -33,6 +33,7 @@ struct StoreHeader {
   uint32_t crc;  // masked, of everything else in the header
   Id128 environment_id;
   Id128 boot_id;
+  uint64_t hash_seed;  // of all generations (HashKeys)
 };
 
 // Of one generation: written before the generation is reachable, `end` when it is frozen.

@@ -132,7 +132,7 @@ Status ViewCheck::BaseDatabases() {
 // A row as the generation at `place` shows it: it counts unless a newer generation has it too.
 Status ViewCheck::OverlayRow(size_t place, Bytes row_key, const Row& row, bool removed) {
   const auto& list = view_.generations().list;
-  const uint64_t hash = HashRowKey(row_key);
+  const uint64_t hash = list[place]->generation.Hash(row_key);
   for (size_t newer = place + 1; newer < list.size(); ++newer) {
     Row other;
     const Found found = list[newer]->generation.Find(row_key, hash, view_.lsn(), &other);

@@ -75,7 +75,7 @@ void View::Release() {
 
 Result<std::optional<Row>> View::Get(Bytes row_key) {
   RL_DCHECK(held());
-  const uint64_t hash = HashRowKey(row_key);
+  const uint64_t hash = set_->active().Hash(row_key);
   const auto& list = set_->list;
   for (auto place = list.rbegin(); place != list.rend(); ++place) {
     Row row;

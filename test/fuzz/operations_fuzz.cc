@@ -49,13 +49,14 @@ void Fill(const std::vector<Operation>& operations, uint64_t overlay_bytes) {
   std::vector<uint64_t> memory(Generation::BytesFor(overlay_bytes) / sizeof(uint64_t));
   const MutableBytes bytes{reinterpret_cast<uint8_t*>(memory.data()),
                            memory.size() * sizeof(uint64_t)};
-  Generation::Format(bytes, 1);
+  Generation::Format(bytes, 1, 1);
   auto generation = Generation::Attach(bytes);
   Require(generation.ok(), "attach");
   std::map<std::string, const Operation*> last;
   for (const Operation& operation : operations) {
-    const Status status = generation->Insert(kLsn, operation.row_key, HashRowKey(operation.row_key),
-                                             operation.removes(), operation.value);
+    const Status status =
+        generation->Insert(kLsn, operation.row_key, generation->Hash(operation.row_key),
+                           operation.removes(), operation.value);
     Require(status.ok(), "insert");
     last[TextOf(operation.row_key)] = &operation;
   }
@@ -67,7 +68,7 @@ void Fill(const std::vector<Operation>& operations, uint64_t overlay_bytes) {
     Row row;
     const Found expected = operation->removes() ? Found::kRemoved : Found::kValue;
     const Bytes key = operation->row_key;
-    Require(generation->Find(key, HashRowKey(key), kLsn, &row) == expected, "find");
+    Require(generation->Find(key, generation->Hash(key), kLsn, &row) == expected, "find");
     Require(TextOf(row.value) == TextOf(operation->value), "value");
     Require(on && TextOf(cursor.row_key()) == row_key, "order");
     on = cursor.Next();

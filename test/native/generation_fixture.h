@@ -14,6 +14,7 @@
 
 #include "harness.h"
 #include "store/generation.h"
+#include "test_hash.h"
 
 namespace ringleader::test {
 
@@ -47,7 +48,7 @@ class HeapMemory {
 };
 
 inline Generation Fresh(MutableBytes memory, uint64_t sequence = 1) {
-  Generation::Format(memory, sequence);
+  Generation::Format(memory, sequence, kTestHashSeed);
   CHECK_VALUE(Generation generation, Generation::Attach(memory));
   return generation;
 }

@@ -12,6 +12,7 @@
 #include "store/generation.h"
 #include "store/merge_cursor.h"
 #include "store/row.h"
+#include "test_hash.h"
 
 namespace ringleader::test {
 
@@ -50,7 +51,7 @@ class HeapGeneration {
  public:
   explicit HeapGeneration(uint64_t bytes = kMinGenerationBytes)
       : memory_(bytes / sizeof(uint64_t)) {
-    Generation::Format(bytes_of_memory(), 1);
+    Generation::Format(bytes_of_memory(), 1, kTestHashSeed);
     CHECK_VALUE(const Generation attached, Generation::Attach(bytes_of_memory()));
     generation_.emplace(attached);
   }
