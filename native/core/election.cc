@@ -55,11 +55,12 @@ bool Replicator::MayLead() const {
          !state_.log.rolling_back && !state_.replica.fetch.wanted;
 }
 
-// Whoever counts the votes knows whether this member is a voter; one with an older configuration,
-// or with none yet, may not know. A vote is safe whoever gives it: it is as binding and as choosy.
-bool Replicator::MayVote(uint64_t candidates_configuration) const {
+// Whoever counts the votes knows whether this member is a voter; it may not know itself, with an
+// older configuration than the candidate's, or with a newer one that the candidate does not know
+// to be committed. A vote is safe whoever gives it: it is as binding and as choosy.
+bool Replicator::MayVote() const {
   if (state_.broken || state_.halted) return false;
-  return IsVoter() || (!options_.base_api && candidates_configuration > configuration().version);
+  return IsVoter() || !options_.base_api;
 }
 
 // Whether this member must not help anybody to a new reign now. `handover`: the primary that has
@@ -158,17 +159,14 @@ void Replicator::StartCanvass(Nanos timeout) {
 }
 
 void Replicator::On(const Message& message, const Canvass& canvass) {
-  if (!MayVote(canvass.configuration)) return;
+  if (!MayVote()) return;
   const Configuration& now = configuration();
   CanvassReply reply;
   reply.round = canvass.round;
   reply.last = FlushedPosition();
   reply.priority = Priority();
   reply.configuration = now.version;
-  const Member* member = now.Find(message.from);
-  const bool known = member != nullptr && member->kind == MemberKind::kVoter &&
-                     member->incarnation == message.incarnation;
-  if (!known && !options_.base_api && canvass.configuration <= now.version) {
+  if (!MayCount(message) && !options_.base_api && canvass.configuration <= now.version) {
     reply.verdict = CanvassVerdict::kStranger;
   } else if (Busy({})) {
     reply.verdict = CanvassVerdict::kBusy;
@@ -184,9 +182,7 @@ void Replicator::On(const Message& message, const Canvass& canvass) {
 void Replicator::On(const Message& message, const CanvassReply& reply) {
   ElectionState& election = state_.election;
   if (election.phase != ElectionPhase::kCanvassing || reply.round != election.round) return;
-  const Member* member = configuration().Find(message.from);
-  if (member == nullptr || member->kind != MemberKind::kVoter) return;
-  if (member->incarnation != message.incarnation) return;
+  if (!MayCount(message)) return;
   if (reply.verdict == CanvassVerdict::kBusy) {
     FailElection();
     return;
@@ -201,15 +197,20 @@ void Replicator::On(const Message& message, const CanvassReply& reply) {
 void Replicator::JudgeCanvass() {
   ElectionState& election = state_.election;
   const Configuration& now = configuration();
-  if (election.answers.size() < now.votes) return;
-  const auto waited_for = [&election](const Member& member) {
-    return member.kind == MemberKind::kVoter &&
+  const auto answered = [&election](const Member& member) {
+    return std::any_of(election.answers.begin(), election.answers.end(),
+                       [&member](const CanvassAnswer& answer) { return answer.id == member.id; });
+  };
+  if (!Elects(answered)) return;
+  const auto missing = [&election, &answered](const Member& member) {
+    return member.kind == MemberKind::kVoter && !answered(member) &&
            std::find(election.dead.begin(), election.dead.end(), member.id) == election.dead.end();
   };
-  const auto wanted = options_.base_api
-                          ? std::ptrdiff_t{now.voters}
-                          : std::count_if(now.members.begin(), now.members.end(), waited_for);
-  const bool everybody = std::ssize(election.answers) >= wanted;
+  bool everybody = !options_.base_api || election.answers.size() >= now.voters;
+  for (const Configuration* one : InEffect()) {
+    if (options_.base_api) break;
+    everybody = everybody && std::none_of(one->members.begin(), one->members.end(), missing);
+  }
   if (!everybody && state_.now < election.waits_until) return;
   const CanvassAnswer* freshest = nullptr;
   const CanvassAnswer* best = nullptr;
@@ -283,7 +284,7 @@ void Replicator::CallVote(Ballot handover) {
 
 void Replicator::On(const Message& message, const Vote& vote) {
   if (message.ballot.incarnation != message.incarnation) return;
-  if (!MayVote(vote.configuration)) return;
+  if (!MayVote()) return;
   if (configuration().rule == QuorumRule::kInSync) return;  // the witness decides
   const Ballot promised = state_.promise.hard.promised;
   const bool fresh = vote.last >= FlushedPosition();
@@ -321,13 +322,7 @@ void Replicator::On(const Message& message, const VoteReply& reply) {
     if (message.ballot > election.candidate) FailElection();
     return;
   }
-  const std::vector<const Configuration*> all = InEffect();
-  const bool votes_there = std::any_of(all.begin(), all.end(), [&message](const auto* one) {
-    const Member* member = one->Find(message.from);
-    return member != nullptr && member->kind == MemberKind::kVoter &&
-           member->incarnation == message.incarnation;
-  });
-  if (!votes_there || !PromiseFlushed()) return;
+  if (!MayCount(message) || !PromiseFlushed()) return;
   std::vector<MemberId>& votes = election.votes;
   if (std::find(votes.begin(), votes.end(), message.from) != votes.end()) return;
   votes.push_back(message.from);

@@ -344,9 +344,11 @@ std::vector<const Configuration*> Replicator::InEffect() const {
   std::vector<const Configuration*> all = {&configuration()};
   if (options_.base_api) return all;
   const std::vector<ConfigurationAt>& known = state_.log.configurations;
-  if (known.size() > 1 && known.back().end > state_.commit) {
-    all.push_back(&known[known.size() - 2].configuration);
-  }
+  if (known.size() < 2 || known.back().end <= state_.commit) return all;
+  const Configuration& before = known[known.size() - 2].configuration;
+  // Where one between the two is missing, whoever sent the newest knew that it is committed: it had
+  // forgotten the one before.
+  if (before.version + 1 == known.back().configuration.version) all.push_back(&before);
   return all;
 }
 
@@ -364,8 +366,28 @@ Position Replicator::FlushedPosition() const {
 }
 
 const Member* Replicator::Self() const {
-  const Member* self = configuration().Find(options_.self);
-  return self != nullptr && self->incarnation == options_.incarnation ? self : nullptr;
+  const Member* learner = nullptr;
+  for (const Configuration* one : InEffect()) {
+    const Member* self = VoterIn(*one, options_.self, options_.incarnation);
+    if (self != nullptr) return self;
+    self = one->Find(options_.self);
+    if (learner == nullptr && self != nullptr && IsSelf(*self)) learner = self;
+  }
+  return learner;
+}
+
+const Member* Replicator::VoterIn(const Configuration& configuration, MemberId id,
+                                  Incarnation incarnation) {
+  const Member* member = configuration.Find(id);
+  if (member == nullptr || member->kind != MemberKind::kVoter) return nullptr;
+  return member->incarnation == incarnation ? member : nullptr;
+}
+
+bool Replicator::MayCount(const Message& message) const {
+  const std::vector<const Configuration*> all = InEffect();
+  return std::any_of(all.begin(), all.end(), [&message](const Configuration* one) {
+    return VoterIn(*one, message.from, message.incarnation) != nullptr;
+  });
 }
 
 bool Replicator::IsVoter() const {

@@ -82,6 +82,12 @@ class Replicator {
   // Whether so many voters as elect are `wanted`, under each of them.
   template <typename Wanted>
   bool Elects(const Wanted& wanted) const;
+  static const Member* VoterIn(const Configuration& configuration, MemberId id,
+                               Incarnation incarnation);
+  // Whether the sender is a voter of one of them.
+  bool MayCount(const Message& message) const;
+  // What this member is: a voter where one of them says so. One that is being removed is still
+  // needed, to vote or even to lead, until it is known that the removal is committed.
   const Member* Self() const;
   bool IsSelf(const Member& member) const {
     return member.id == options_.self && member.incarnation == options_.incarnation;
@@ -108,7 +114,7 @@ class Replicator {
   void CallVote(Ballot handover);
   void CountVotes();
   void GiveGrant();
-  bool MayVote(uint64_t candidates_configuration) const;
+  bool MayVote() const;
   bool Busy(Ballot handover) const;
   bool MayLead() const;
   void EndElection();
