@@ -29,6 +29,8 @@ void Replicator::Lead() {
   const std::optional<Configuration> founding = state_.election.founding;
   PrimaryState& primary = state_.primary;
   const uint8_t levels = primary.levels;
+  // Before the election ends, or its end would tell of a replica in between.
+  state_.role = Role::kPrimary;
   EndElection();
   state_.election.failures = 0;
   state_.election.founding = founding;
@@ -40,7 +42,6 @@ void Replicator::Lead() {
   primary.heartbeat_now = true;
   state_.in_sync.growing = {};
   state_.in_sync.takeover_end = state_.log.end;
-  state_.role = Role::kPrimary;
   if (!state_.promise.hard.established) {
     state_.promise.hard.established = true;
     Save();
@@ -63,6 +64,9 @@ void Replicator::On(const TermAppended& event) {
 
 void Replicator::StepDown(NoticeKind why) {
   RL_CHECK(state_.role == Role::kPrimary);
+  // Who leads after the target was told to is what was asked for.
+  const bool successor = why == NoticeKind::kRole || why == NoticeKind::kDuplicatePrimary;
+  if (state_.primary.nominated && successor) why = NoticeKind::kHandOverDone;
   out_->log.push_back(StopWriters{});
   RefuseReads();
   state_.role = Role::kReplica;
