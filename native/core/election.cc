@@ -164,7 +164,7 @@ void Replicator::On(const Message& message, const Canvass& canvass) {
   CanvassReply reply;
   reply.round = canvass.round;
   reply.last = FlushedPosition();
-  reply.priority = Priority();
+  reply.priority = MayLead() ? Priority() : 0;
   reply.configuration = now.version;
   if (!MayCount(message) && !options_.base_api && canvass.configuration <= now.version) {
     reply.verdict = CanvassVerdict::kStranger;
