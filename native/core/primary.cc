@@ -305,6 +305,7 @@ bool Replicator::FollowedSince(const Member& member, Nanos sent_at) const {
 void Replicator::PrimaryTimers() {
   const PrimaryState& primary = state_.primary;
   if (options_.base_api || configuration().version == 0) return;
+  if (primary.changing != 0) return;  // a record of this reign is being appended
   if (configuration().rule != QuorumRule::kVotes) return;
   if (state_.now - primary.since < options_.election_timeout) return;
   if (!HasQuorum(options_.election_timeout)) StepDown(NoticeKind::kLostQuorum);
