@@ -35,8 +35,8 @@ void ModelRules::Sends(const ModelGroup& group, size_t index, const Message& mes
   const auto* grant = std::get_if<VoteReply>(&message.body);
   const auto* ack = std::get_if<Ack>(&message.body);
   const bool grants = grant != nullptr && grant->granted;
-  const bool acknowledges = ack != nullptr && ack->problem != AckProblem::kRefused &&
-                            ack->problem != AckProblem::kBroken;
+  const bool acknowledges =
+      ack != nullptr && ack->problem != AckProblem::kRefused && ack->problem != AckProblem::kBroken;
   if (!grants && !acknowledges && !std::holds_alternative<Vote>(message.body)) return;
   const auto& saved = member.disk().hard_state;
   if (!saved || saved->promised < message.ballot) {
@@ -175,8 +175,8 @@ void ModelRules::DiskChanged(const ModelGroup& group, size_t index) {
   copy.verified = 0;
   CountKept(group, index);
   if (copy.kept < before && !lied_) {
-    Fail(group.member(index), "throws away what is committed, at " +
-                                  std::to_string(copy.kept * kModelRecordBytes));
+    Fail(group.member(index),
+         "throws away what is committed, at " + std::to_string(copy.kept * kModelRecordBytes));
   }
 }
 
@@ -186,8 +186,7 @@ std::string ModelRules::CheckPrimary(const ModelMember& member) const {
     if (ledger_[i].reign >= term) continue;
     const ModelRecord* record = InLog(member, i);
     if (record != nullptr && *record == ledger_[i].record) continue;
-    return "member " + std::to_string(member.id().value) +
-           " leads without what was committed at " +
+    return "member " + std::to_string(member.id().value) + " leads without what was committed at " +
            std::to_string(ledger_[i].record.start.value);
   }
   return "";
