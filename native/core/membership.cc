@@ -23,8 +23,9 @@ void Replicator::On(const FoundGroup& event) {
   } else if (event.configuration.version != 1 || !CheckConfiguration(event.configuration).ok()) {
     reason = "this is no first configuration";
   } else if (self == nullptr || self->incarnation != options_.incarnation ||
-             self->kind != MemberKind::kVoter) {
-    reason = "the first member has to be a voter of the group";
+             self->kind != MemberKind::kVoter || self->priority == 0) {
+    // Nobody else has the record that says who may lead.
+    reason = "the first member has to be a voter of the group, and one that may lead";
   } else if (state_.broken || state_.role != Role::kReplica ||
              state_.election.phase != ElectionPhase::kIdle) {
     reason = "not now";
