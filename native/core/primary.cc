@@ -270,6 +270,10 @@ void Replicator::SendHeartbeats() {
   if (!primary.heartbeat_now && state_.now < primary.heartbeat_at) return;
   primary.heartbeat_now = false;
   primary.heartbeat_at = state_.now + options_.heartbeat_interval;
+  primary.sent_at = state_.now;
+  if (!primary.reads.empty() && primary.reads.back().asked_at > state_.now) {
+    primary.heartbeat_at = primary.reads.back().asked_at;
+  }
   Heartbeat heartbeat;
   heartbeat.sent_at = state_.now;
   heartbeat.end = state_.log.terms.PositionAt(state_.log.end);

@@ -48,8 +48,11 @@ void Replicator::AskedOf(MemberId from, uint64_t id) {
     }
     return;
   }
-  primary.reads.push_back({id, from, state_.now, state_.commit});
-  primary.heartbeat_now = true;
+  // The answer to a heartbeat that went before proves nothing, and a clock may stand for a while:
+  // then the round waits until it has moved.
+  const Nanos asked_at = std::max(state_.now, primary.sent_at + 1);
+  primary.reads.push_back({id, from, asked_at, state_.commit});
+  primary.heartbeat_at = std::min(primary.heartbeat_at, asked_at);
 }
 
 bool Replicator::LeaseHolds() const {

@@ -224,6 +224,7 @@ struct PrimaryState {
   Lsn term_end;                 // of its TERM record; 0 = not appended yet
   std::vector<Progress> peers;  // ascending by id
   Nanos heartbeat_at = 0;       // the next one
+  Nanos sent_at = 0;            // when the newest one was sent
   Nanos since = 0;              // when the reign began: until then nobody can have answered
   bool heartbeat_now = false;
   bool lease_dropped = false;
@@ -239,6 +240,7 @@ struct PrimaryState {
     field("term_end", self.term_end);
     field("peers", self.peers);
     field("heartbeat_at", self.heartbeat_at);
+    field("sent_at", self.sent_at);
     field("since", self.since);
     field("heartbeat_now", self.heartbeat_now);
     field("lease_dropped", self.lease_dropped);
