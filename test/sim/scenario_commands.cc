@@ -180,15 +180,23 @@ void TickNow(Words&, ScenarioWorld& world) {
   world.Work();
 }
 
-void Deliver(Words& words, ScenarioWorld& world) { world.Deliver(words.Pattern(), false); }
-void Repeat(Words& words, ScenarioWorld& world) { world.Deliver(words.Pattern(), true); }
+void Deliver(Words& words, ScenarioWorld& world) {
+  const size_t most = words.Take("first") ? 1 : SIZE_MAX;
+  world.Deliver(words.Pattern(), false, most);
+}
+
+void Repeat(Words& words, ScenarioWorld& world) {
+  const size_t most = words.Take("first") ? 1 : SIZE_MAX;
+  world.Deliver(words.Pattern(), true, most);
+}
+
 void Drop(Words& words, ScenarioWorld& world) { world.Drop(words.Pattern()); }
 void Hold(Words& words, ScenarioWorld& world) { world.Hold(words.Pattern()); }
 void Release(Words&, ScenarioWorld& world) { world.Release(); }
 
 void Cut(Words& words, ScenarioWorld& world) {
   do {
-    const MessagePattern link = words.Pattern();
+    const MessagePattern link = Words(words.Take()).Pattern();
     if (!link.from || !link.to) throw ScenarioProblem{"a link has two ends"};
     world.Cut(*link.from, *link.to);
   } while (!words.empty());
@@ -339,6 +347,8 @@ void Witness(Words& words, ScenarioWorld& world) {
     world.Say(ToText(world.group().witness()));
   } else if (what == "restore") {
     world.RestoreWitness(words.Number());
+  } else if (what == "late") {
+    world.group().SwapLate(0);
   } else {
     const size_t index = world.IndexOf(words.Id());
     if (!world.group().member(index).asking()) throw ScenarioProblem{"it does not ask the witness"};

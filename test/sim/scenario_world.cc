@@ -133,12 +133,12 @@ void ScenarioWorld::DeliverOne(size_t packet, bool keep, bool shown) {
   if (arrives) AfterStep(to);
 }
 
-void ScenarioWorld::Deliver(const MessagePattern& pattern, bool keep) {
+void ScenarioWorld::Deliver(const MessagePattern& pattern, bool keep, size_t most) {
   LoseWhatIsCut();
   // What the delivery of these causes to be sent goes to the end, and is not delivered as well.
   size_t left = group().network().size();
   size_t delivered = 0;
-  for (size_t i = 0; i < left;) {
+  for (size_t i = 0; i < left && delivered < most;) {
     const Message& message = group_->network()[i].message;
     if (!pattern.Matches(message) || IsHeld(message)) {
       ++i;

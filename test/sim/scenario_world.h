@@ -61,8 +61,8 @@ class ScenarioWorld {
   }
   void Do(MemberId id, Event event);
   void Write(MemberId id, uint64_t value);
-  // Of the messages that are in the network now, in their order. None is no good.
-  void Deliver(const MessagePattern& pattern, bool keep);
+  // Of the messages that are in the network now, in their order, at most so many. None is no good.
+  void Deliver(const MessagePattern& pattern, bool keep, size_t most);
   void Drop(const MessagePattern& pattern);
   // Until nothing moves any more; messages of the types in `shown` go into the trace.
   void Settle(const std::set<std::string>& shown);
