@@ -38,6 +38,13 @@ export interface EnvironmentOptions extends Omit<LogOptions, 'level'> {
    * when the environment is made.
    */
   maxReaders?: number
+  /**
+   * Memory that this process may use for a hash index over the rows of the base tree, in bytes: up
+   * to 16 GiB. It grows with what is read, up to 16 bytes per row, and makes `get` more than twice
+   * as fast where it takes all rows; it begins anew whenever rows have gone into the base tree.
+   * 0: none. Default: 32 MiB.
+   */
+  hashIndexBytes?: number
   /** Of commits that do not say one. Default: `flushed`. */
   durability?: Durability
 }
@@ -100,6 +107,7 @@ export interface CheckedEnvironmentOptions extends CheckedLogOptions {
   maxFrozen: number
   foldIntervalMs: number
   maxReaders: number
+  hashIndexBytes: number
 }
 
 const MiB = 2 ** 20
@@ -118,6 +126,7 @@ const environmentOptionNames = [
   'maxFrozen',
   'foldIntervalMs',
   'maxReaders',
+  'hashIndexBytes',
   'durability',
 ] as const satisfies readonly (keyof EnvironmentOptions)[]
 
@@ -129,10 +138,13 @@ export const checkEnvironmentOptions = (
 ): { native: CheckedEnvironmentOptions; durability: number } => {
   const given = asOptions(options, 'options', environmentOptionNames)
   const { generationBytes = 128 * MiB, maxFrozen = 2, foldIntervalMs = 30_000 } = given
-  const { maxReaders = 4096, durability = 'flushed', ...log } = given
+  const { maxReaders = 4096, hashIndexBytes = 32 * MiB } = given
+  const { durability = 'flushed', ...log } = given
   delete log.generationBytes
   delete log.maxFrozen
   delete log.foldIntervalMs
+  delete log.maxReaders
+  delete log.hashIndexBytes
   return {
     native: {
       ...checkLogOptions(log).native,
@@ -140,6 +152,7 @@ export const checkEnvironmentOptions = (
       maxFrozen: checkInteger(maxFrozen, 'maxFrozen', 1, 8),
       foldIntervalMs: checkNumber(foldIntervalMs, 'foldIntervalMs', 1, 3_600_000),
       maxReaders: checkInteger(maxReaders, 'maxReaders', 16, 65_536),
+      hashIndexBytes: checkInteger(hashIndexBytes, 'hashIndexBytes', 0, 16_384 * MiB),
     },
     durability: checkDurability(durability),
   }

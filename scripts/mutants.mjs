@@ -71,6 +71,10 @@ const mutants = [
     name: 'BulkLoadEarlyName',
     tests: ['store_bulk.whoever_sees_the_name_sees_all_rows'],
   },
+  {
+    name: 'KeepHashIndex',
+    tests: ['store_base_hash_index.a_state_never_answers_for_another'],
+  },
   { name: 'RollBackKeepsMark', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
   { name: 'RollBackKeepsTail', tests: ['log_rollback.power_cuts_leave_one_of_two_ends'] },
   {

@@ -71,6 +71,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(AcceptDamagedHardState),
     RL_MUTANT_NAME(ForkOneRowOn),
     RL_MUTANT_NAME(ShareOldView),
+    RL_MUTANT_NAME(KeepHashIndex),
 };
 
 constexpr bool InOrder() {

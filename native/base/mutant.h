@@ -58,6 +58,7 @@ enum class Mutant : uint8_t {
   kAcceptDamagedHardState,     // the checksum of a copy of the hard state is not compared
   kForkOneRowOn,               // two logs are held to be the same for a term that they do not share
   kShareOldView,               // a view is shared though others have committed since
+  kKeepHashIndex,              // the hash index of an older state of the base stays in use
   kCount,
 };
 

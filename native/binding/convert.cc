@@ -78,6 +78,7 @@ StoreOptions ReadStoreOptions(const Napi::Object& options) {
   read.max_frozen = static_cast<uint32_t>(Number(options, "maxFrozen"));
   read.fold_interval_ns = static_cast<uint64_t>(Number(options, "foldIntervalMs") * kNsPerMs);
   read.max_readers = static_cast<uint32_t>(Number(options, "maxReaders"));
+  read.hash_index_bytes = static_cast<uint64_t>(Number(options, "hashIndexBytes"));
   return read;
 }
 

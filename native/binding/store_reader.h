@@ -105,14 +105,16 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   static napi_value PutLarge(napi_env env, napi_callback_info info);
   static napi_value Remove(napi_env env, napi_callback_info info);
 
-  // Arguments that are numbers, from the first one on; null where the store is closed, which has
-  // been thrown then.
+  // Arguments that are numbers, from the first one on, and the one behind them where `last` is
+  // given; null where the store is closed, which has been thrown then.
   template <size_t N>
-  static StoreReader* Arguments(napi_env env, napi_callback_info info, uint32_t (&words)[N]);
+  static StoreReader* Arguments(napi_env env, napi_callback_info info, uint32_t (&words)[N],
+                                napi_value* last = nullptr);
 
   // Ready to be read: slot 0 is renewed. kStale where ids may have changed, 0 otherwise.
   Result<int32_t> Prepare(uint32_t slot);
   Result<std::optional<Row>> Lookup(uint32_t slot, Bytes row_key);
+  uint32_t TakeGroup(View& view, const uint8_t** key, uint32_t most, Bytes* keys);
   Result<int32_t> FillMany(uint32_t slot, uint32_t count);
   Result<int32_t> FillRange(const Walk& walk);
   Result<std::unique_ptr<MergeCursor>> SeekStart(const Walk& walk);

@@ -50,6 +50,37 @@ void EncodeRoot(const BaseRoot& root, uint8_t* at) {
   StoreLe(at + 40, root.root);
 }
 
+// A node at an offset inside its page; false where it leads outside.
+bool ReadNode(const uint8_t* page, uint32_t page_bytes, size_t at, bool leaf, BaseNode* node) {
+  if (at + kNodeHeaderBytes > page_bytes) return false;
+  const uint8_t* header = page + at;
+  const size_t key_bytes = LoadLe<uint16_t>(header + 6);
+  size_t room = page_bytes - at - kNodeHeaderBytes;
+  if (key_bytes > room) return false;
+  room -= key_bytes;
+  node->key = Bytes(header + kNodeHeaderBytes, key_bytes);
+  node->overflow_bytes = node->overflow_pages = 0;
+  node->value = {};
+  if (!leaf) {
+    node->child = LoadLe<uint64_t>(header) & 0xffff'ffff'ffff;
+    return true;
+  }
+  const uint64_t value_bytes = LoadLe<uint32_t>(header);
+  const uint16_t flags = LoadLe<uint16_t>(header + 4);
+  const uint8_t* value = header + kNodeHeaderBytes + key_bytes;
+  node->child = 0;
+  if (flags == 0) {
+    if (value_bytes > room) return false;
+    node->value = Bytes(value, value_bytes);
+    return true;
+  }
+  if (flags != kBigValue || room < 8 || value_bytes == 0) return false;
+  node->child = LoadLe<uint64_t>(value);
+  node->overflow_bytes = value_bytes;
+  node->overflow_pages = (kBasePageHeaderBytes + value_bytes - 1) / page_bytes + 1;
+  return node->child != 0;
+}
+
 bool GoodRoot(const BaseRoot& root, uint64_t last_page) {
   if (root.depth == 0) return root.root == kNoPage && root.entries == 0;
   return root.depth <= kMaxBaseDepth && root.root >= kFirstBasePage && root.root <= last_page;
@@ -116,11 +147,20 @@ bool ReadOverflow(const BasePages& pages, BaseNode* node) {
   return true;
 }
 
+bool ReadLeafNode(const BasePages& pages, uint64_t place, BaseNode* node) {
+  const uint64_t at = place & (pages.page_bytes - 1);
+  if (place < kFirstBasePage * pages.page_bytes) return false;
+  if (place - at >= pages.count * pages.page_bytes) return false;
+  if (at < kBasePageHeaderBytes || at % 2 != 0) return false;
+  return ReadNode(pages.map + place - at, pages.page_bytes, at, true, node);
+}
+
 bool BasePage::Load(const BasePages& pages, uint64_t number, bool leaf) {
   nodes_ = 0;
   if (!pages.Holds(number, 1)) return false;
   data_ = pages.At(number);
   number_ = number;
+  page_bytes_ = pages.page_bytes;
   leaf_ = leaf;
   const uint16_t lower = LoadLe<uint16_t>(data_ + 12);
   const uint16_t upper = LoadLe<uint16_t>(data_ + 14);
@@ -136,33 +176,12 @@ bool BasePage::Node(const BasePages& pages, size_t index, BaseNode* node) const 
   if (index >= nodes_) return false;
   const size_t at = LoadLe<uint16_t>(data_ + kBasePageHeaderBytes + 2 * index);
   const size_t lowest = kBasePageHeaderBytes + 2 * nodes_;
-  if (at < lowest || at % 2 != 0 || at + kNodeHeaderBytes > pages.page_bytes) return false;
-  const uint8_t* header = data_ + at;
-  const size_t key_bytes = LoadLe<uint16_t>(header + 6);
-  size_t room = pages.page_bytes - at - kNodeHeaderBytes;
-  if (key_bytes > room) return false;
-  room -= key_bytes;
-  node->key = Bytes(header + kNodeHeaderBytes, key_bytes);
-  node->overflow_bytes = node->overflow_pages = 0;
-  node->value = {};
-  if (!leaf_) {
-    node->child = LoadLe<uint64_t>(header) & 0xffff'ffff'ffff;
-    return true;
-  }
-  const uint64_t value_bytes = LoadLe<uint32_t>(header);
-  const uint16_t flags = LoadLe<uint16_t>(header + 4);
-  const uint8_t* value = header + kNodeHeaderBytes + key_bytes;
-  node->child = 0;
-  if (flags == 0) {
-    if (value_bytes > room) return false;
-    node->value = Bytes(value, value_bytes);
-    return true;
-  }
-  if (flags != kBigValue || room < 8 || value_bytes == 0) return false;
-  node->child = LoadLe<uint64_t>(value);
-  node->overflow_bytes = value_bytes;
-  node->overflow_pages = (kBasePageHeaderBytes + value_bytes - 1) / pages.page_bytes + 1;
-  return node->child != 0;
+  if (at < lowest || at % 2 != 0) return false;
+  return ReadNode(data_, pages.page_bytes, at, leaf_, node);
+}
+
+uint64_t BasePage::Place(size_t index) const {
+  return number_ * page_bytes_ + LoadLe<uint16_t>(data_ + kBasePageHeaderBytes + 2 * index);
 }
 
 bool BasePage::CheckAll(const BasePages& pages, BaseKeys kind) const {

@@ -94,6 +94,11 @@ struct BaseNode {
 // Fills in the value of a leaf's node that is on overflow pages; false where they are not its.
 bool ReadOverflow(const BasePages& pages, BaseNode* node);
 
+// The node of a leaf that lies at this place in the file (BasePage::Place). False where a leaf can
+// have none there, or where it leads outside of its page. What is there need not be a node: only
+// what the row says of itself can prove that.
+bool ReadLeafNode(const BasePages& pages, uint64_t place, BaseNode* node);
+
 enum class BaseKeys : uint8_t {
   kRows,          // byte strings
   kTransactions,  // u64, of the tree of free pages
@@ -115,6 +120,8 @@ class BasePage {
   uint64_t number() const { return number_; }
   // False where the node leads outside of its page. Touches no other page: see ReadOverflow.
   bool Node(const BasePages& pages, size_t index, BaseNode* node) const;
+  // Where a node lies in the file, in bytes; Node has accepted it.
+  uint64_t Place(size_t index) const;
   // For rows. The first node whose key is at or above `key`; in a branch, where the first key
   // counts as below everything, the node to go down through. False at damage.
   bool Search(const BasePages& pages, Bytes key, size_t* index) const;
@@ -122,6 +129,7 @@ class BasePage {
  private:
   const uint8_t* data_ = nullptr;
   uint64_t number_ = 0;
+  uint32_t page_bytes_ = 0;
   uint32_t nodes_ = 0;
   bool leaf_ = false;
 };

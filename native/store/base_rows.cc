@@ -113,9 +113,9 @@ Status LoadBaseStamp(BaseView* view) {
   return Status::Ok();
 }
 
-Result<std::optional<Row>> FindBaseRow(const BaseView& view, Bytes row_key) {
+Result<std::optional<Row>> FindBaseRow(const BaseView& view, Bytes row_key, BaseLeaf* leaf) {
   Row row;
-  const std::optional<Bytes> stored = FindQuickly(view.pages, view.meta.rows, row_key);
+  const std::optional<Bytes> stored = FindQuickly(view.pages, view.meta.rows, row_key, leaf);
   if (stored) {
     RL_RETURN_IF_ERROR(DecodeBaseRow(row_key, *stored, &row));
     return std::optional<Row>(row);

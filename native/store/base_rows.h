@@ -67,7 +67,10 @@ struct BaseView {
 
 // Fills in the stamp and checks that the meta page belongs to it.
 Status LoadBaseStamp(BaseView* view);
-Result<std::optional<Row>> FindBaseRow(const BaseView& view, Bytes row_key);
+// Fills in `leaf` where one is given and the row was found on the shortest way, which is nearly
+// always; it has no nodes otherwise.
+Result<std::optional<Row>> FindBaseRow(const BaseView& view, Bytes row_key,
+                                       BaseLeaf* leaf = nullptr);
 // The value of a rows note, 0 where there is none.
 Result<uint64_t> FindBaseCount(const BaseView& view, DatabaseId database);
 // Stands on the first row at or above the key, having proved that nothing was passed over.

@@ -18,6 +18,8 @@ using namespace base_internal;  // NOLINT: its own part
 
 namespace {
 
+constexpr uint64_t kLookupsPerQuestion = 64;
+
 // LMDB's locks belong to the process: a second object for one file would drop those of the first
 // when it closes. The process id is part of it because a child of fork starts with the set of its
 // parent, and without its locks.
@@ -125,8 +127,11 @@ Result<MDB_env*> OpenLmdbFile(const char* path, bool single_file, uint32_t max_r
 
 }  // namespace base_internal
 
-BaseTree::BaseTree(Env& env, std::string directory)
-    : env_(env), directory_(std::move(directory)), process_(env.host.ProcessId()) {}
+BaseTree::BaseTree(Env& env, std::string directory, uint64_t hash_index_bytes)
+    : env_(env),
+      directory_(std::move(directory)),
+      process_(env.host.ProcessId()),
+      hash_index_(hash_index_bytes) {}
 
 Result<std::unique_ptr<BaseTree>> BaseTree::Open(Env& env, const std::string& directory,
                                                  const BaseOptions& options) {
@@ -137,7 +142,7 @@ Result<std::unique_ptr<BaseTree>> BaseTree::Open(Env& env, const std::string& di
   const Status made = env.files.MakeDirectory(base);
   if (!made.ok() && made.code() != Code::kExists) return made;
   if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(directory));
-  std::unique_ptr<BaseTree> tree(new BaseTree(env, base));
+  std::unique_ptr<BaseTree> tree(new BaseTree(env, base, options.hash_index_bytes));
   RL_ASSIGN_OR_RETURN(tree->lock_, env.files.Open(JoinPath(base, kLockName), OpenMode::kCreate));
   RL_ASSIGN_OR_RETURN(tree->identity_, env.files.Info(JoinPath(base, kLockName)));
   {
@@ -286,6 +291,8 @@ BaseTree::Snapshot::~Snapshot() {
 void BaseTree::Snapshot::Release() {
   if (held_ && tree_.process_ == tree_.env_.host.ProcessId()) mdb_txn_reset(txn_);
   held_ = false;
+  index_.reset();
+  asked_ = false;
 }
 
 Status BaseTree::Snapshot::Renew() {
@@ -307,9 +314,26 @@ Status BaseTree::Snapshot::Renew() {
   }
 }
 
-Result<std::optional<Row>> BaseTree::Snapshot::Get(Bytes row_key) {
+Result<std::optional<Row>> BaseTree::Snapshot::Get(Bytes row_key, uint64_t hash) {
   RL_CHECK(held_);
-  return FindBaseRow(view_, row_key);
+  if (index_ == nullptr) {
+    // Asking takes a lock.
+    if (asked_ && ++lookups_ < kLookupsPerQuestion) return FindBaseRow(view_, row_key);
+    index_ = tree_.hash_index_.Of(view_.meta.transaction, view_.meta.rows.entries, lookups_);
+    asked_ = true;
+    lookups_ = 0;
+    if (index_ == nullptr) return FindBaseRow(view_, row_key);
+  }
+  BaseNode node;
+  Row row;
+  if (index_->Find(view_.pages, row_key, hash, &node) && ReadOverflow(view_.pages, &node) &&
+      DecodeBaseRow(row_key, node.value, &row).ok()) [[likely]] {
+    return std::optional<Row>(row);
+  }
+  BaseLeaf leaf;
+  auto found = FindBaseRow(view_, row_key, &leaf);
+  if (found.ok() && leaf.page.nodes() > 0) index_->Learn(view_.pages, leaf, hash);
+  return found;
 }
 
 Result<uint64_t> BaseTree::Snapshot::Rows(DatabaseId database) {

@@ -41,6 +41,7 @@
 #include "base/types.h"
 #include "env/env.h"
 #include "log/log_format.h"
+#include "store/base_hash_index.h"
 #include "store/base_page.h"
 #include "store/base_rows.h"
 #include "store/base_walk.h"
@@ -53,6 +54,8 @@ namespace ringleader {
 
 struct BaseOptions {
   uint32_t max_readers = 4096;  // snapshots open at once over all processes
+  // Memory for the hash index of this process (base_hash_index.h); 0 = none.
+  uint64_t hash_index_bytes = uint64_t{32} << 20;
   // Of a base that is being made.
   Id128 environment_id{};
   Lsn start;  // applied LSN of an empty base
@@ -66,6 +69,7 @@ struct BaseStat {
   uint32_t depth = 0;
   uint32_t readers = 0;  // snapshots open now, over all processes
   uint32_t max_readers = 0;
+  uint64_t hash_index_bytes = 0;  // of this process, now
 };
 
 class BaseTree {
@@ -92,7 +96,18 @@ class BaseTree {
     Lsn applied() const { return view_.stamp.applied; }  // as of the last Renew
 
     // kCorruption where the stored row fails its checks.
-    Result<std::optional<Row>> Get(Bytes row_key);
+    Result<std::optional<Row>> Get(Bytes row_key) {
+      return Get(row_key, HashRowKey(row_key, tree_.hash_index_.hash_keys()));
+    }
+    // The same, with the row key's hash.
+    Result<std::optional<Row>> Get(Bytes row_key, uint64_t hash);
+    // Hints that a row will be asked for: of many rows, the buckets of all before the first row.
+    void PrefetchBucket(uint64_t hash) const {
+      if (index_ != nullptr) index_->PrefetchBucket(hash);
+    }
+    void PrefetchRow(uint64_t hash) const {
+      if (index_ != nullptr) index_->PrefetchRow(view_.pages, hash);
+    }
     // Rows of a database, exact as of the applied LSN.
     Result<uint64_t> Rows(DatabaseId database);
 
@@ -104,7 +119,15 @@ class BaseTree {
     MDB_txn* txn_;
     bool held_ = false;
     BaseView view_;
+    // Of the state of view_, while it is held: kept longer, it would be memory for nothing.
+    std::shared_ptr<BaseHashIndex> index_;
+    bool asked_ = false;    // for one
+    uint64_t lookups_ = 0;  // without one, since
   };
+
+  // The hash keys of the environment, which Snapshot::Get's hashes are made with. Before the first
+  // snapshot.
+  void SetHashKeys(const HashKeys& hash_keys) { hash_index_.SetHashKeys(hash_keys); }
 
   // A new snapshot, held. kBusy where all reader places are taken ("too many readers").
   Result<std::unique_ptr<Snapshot>> OpenSnapshot();
@@ -177,7 +200,7 @@ class BaseTree {
   Result<BaseStat> Stat();
 
  private:
-  BaseTree(Env& env, std::string directory);
+  BaseTree(Env& env, std::string directory, uint64_t hash_index_bytes);
 
   Status OpenLocked(const BaseOptions& options, bool alone);
   Status OpenLmdb(uint32_t max_readers);
@@ -199,6 +222,7 @@ class BaseTree {
   uint32_t page_bytes_ = 0;
   int fd_ = -1;                          // LMDB's, of the file
   std::atomic<uint64_t> file_bytes_{0};  // at least; the file never shrinks
+  CurrentHashIndex hash_index_;
 };
 
 }  // namespace ringleader

@@ -141,6 +141,7 @@ Result<BaseStat> BaseTree::Stat() {
   const int code = mdb_env_info(mdb_, &info);
   if (code != MDB_SUCCESS) return LmdbStatus(code, "cannot look at the base tree");
   stat.max_readers = info.me_maxreaders;
+  stat.hash_index_bytes = hash_index_.bytes();
   // A line per place that is taken; "-" stands for a transaction where none is open in it. A line
   // of headings comes first, or a remark that there are none.
   const auto count = [](const char* line, void* into) {

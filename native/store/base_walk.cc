@@ -158,8 +158,11 @@ Step BaseWalk::Prev() {
   return step == Step::kAt ? Read() : step;
 }
 
-std::optional<Bytes> FindQuickly(const BasePages& pages, const BaseRoot& root, Bytes key) {
+std::optional<Bytes> FindQuickly(const BasePages& pages, const BaseRoot& root, Bytes key,
+                                 BaseLeaf* leaf) {
   BasePage page;
+  BaseNode beside;
+  Bytes low, high;
   BaseNode node;
   size_t index = 0;
   uint64_t number = root.root;
@@ -167,8 +170,15 @@ std::optional<Bytes> FindQuickly(const BasePages& pages, const BaseRoot& root, B
     if (!page.Load(pages, number, level == root.depth)) return std::nullopt;
     if (!page.Search(pages, key, &index) || !page.Node(pages, index, &node)) return std::nullopt;
     number = node.child;
+    if (leaf == nullptr || level == root.depth) continue;
+    if (index > 0) low = node.key;
+    if (index + 1 < page.nodes()) {
+      if (!page.Node(pages, index + 1, &beside)) return std::nullopt;
+      high = beside.key;
+    }
   }
   if (root.depth == 0 || CompareRowKeys(node.key, key) != 0) return std::nullopt;
+  if (leaf != nullptr) *leaf = {page, index, low, high};
   if (!ReadOverflow(pages, &node)) return std::nullopt;
   return node.value;
 }

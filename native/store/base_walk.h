@@ -81,8 +81,18 @@ class BaseWalk {
   uint64_t branch_pages_ = 0, leaf_pages_ = 0;
 };
 
+// Where a row has been found: its leaf, and the keys beside the links that led there, empty where
+// there are none.
+struct BaseLeaf {
+  BasePage page;
+  size_t index = 0;
+  Bytes low, high;
+};
+
 // The value of a row, found on the shortest way and with no more checks than keep the memory safe:
-// good for an answer that proves itself, no proof that a row is missing.
-std::optional<Bytes> FindQuickly(const BasePages& pages, const BaseRoot& root, Bytes key);
+// good for an answer that proves itself, no proof that a row is missing. Fills in `leaf` where one
+// is given and the row was found.
+std::optional<Bytes> FindQuickly(const BasePages& pages, const BaseRoot& root, Bytes key,
+                                 BaseLeaf* leaf = nullptr);
 
 }  // namespace ringleader

@@ -200,6 +200,8 @@ Found Generation::Find(Bytes row_key, uint64_t hash, Lsn at, Row* row) const {
   return node == 0 ? Found::kNothing : ReadVersion(node, at.value, row);
 }
 
+void Generation::PrefetchBucket(uint64_t hash) const { __builtin_prefetch(&Bucket(hash)); }
+
 Found Generation::Newest(Bytes row_key, uint64_t hash, Row* row) const {
   return Find(row_key, hash, Lsn(~uint64_t{0}), row);
 }

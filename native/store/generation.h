@@ -37,16 +37,6 @@ namespace ringleader {
 inline constexpr uint64_t kMinGenerationBytes = uint64_t{256} << 10;
 inline constexpr uint64_t kMaxGenerationBytes = uint64_t{16} << 30;
 
-// What makes the hashes of one environment different from those of any other, so that nobody can
-// choose row keys of one hash.
-struct HashKeys {
-  explicit HashKeys(uint64_t seed);
-  uint64_t keys[4];
-};
-
-// Of a whole row key. Every process of an environment has to come to the same value.
-uint64_t HashRowKey(Bytes row_key, const HashKeys& hash_keys);
-
 // The outcome of looking for a row in one generation.
 enum class Found : uint8_t {
   kNothing,  // no version at or below the snapshot: look in older places
@@ -97,6 +87,9 @@ class Generation {
   // After a writer's death: what it had taken and not linked is free again. Walks everything. One
   // at a time with Insert.
   Status Reclaim();
+
+  // A hint that a row of this hash will be looked for.
+  void PrefetchBucket(uint64_t hash) const;
 
   // Walks every node and version: kCorruption where a link leads outside, row keys or versions are
   // out of order, or a version does not lie above `above` and at or below `up_to`.

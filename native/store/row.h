@@ -50,6 +50,16 @@ inline DatabaseId LoadRowPrefix(Bytes row_key) {
          static_cast<DatabaseId>(row_key[2]) << 8 | static_cast<DatabaseId>(row_key[3]);
 }
 
+// What makes the hashes of one environment different from those of any other, so that nobody can
+// choose row keys of one hash.
+struct HashKeys {
+  explicit HashKeys(uint64_t seed);
+  uint64_t keys[4];
+};
+
+// Of a whole row key (row_hash.cc). Every process of an environment has to come to the same value.
+uint64_t HashRowKey(Bytes row_key, const HashKeys& hash_keys);
+
 // The order of rows: unsigned bytes, a prefix before what continues it. <0, 0, >0 as memcmp.
 inline int CompareRowKeys(Bytes a, Bytes b) {
   const size_t common = std::min(a.size(), b.size());

@@ -7,7 +7,7 @@
 // key, or the difference of two, could make as many row keys of one hash as he likes; so each word
 // meets a key of its own that nobody outside knows.
 #include "base/coding.h"
-#include "store/generation.h"
+#include "store/row.h"
 
 namespace ringleader {
 namespace {

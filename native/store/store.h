@@ -40,6 +40,8 @@ struct StoreOptions {
   // Rows beyond are not folded (the group's commit point); see SetFoldLimit.
   Lsn fold_limit = kMaxLsn;
   uint32_t max_readers = 4096;  // views held at once over all processes; of a new base
+  // Memory that this process may use to find rows of the base faster; 0 = none.
+  uint64_t hash_index_bytes = uint64_t{32} << 20;
   // How long an interactive transaction that has a reservation keeps the others from committing.
   uint64_t reservation_lease_ns = 1'000'000'000;
 };

@@ -35,6 +35,7 @@ Status CheckBaseIsThere(Env& env, const std::string& directory, const Log& log) 
 Status Store::Parts::OpenBase(Log& log, Lsn start) {
   BaseOptions base_options;
   base_options.max_readers = options.max_readers;
+  base_options.hash_index_bytes = options.hash_index_bytes;
   base_options.environment_id = log.identity().environment_id;
   base_options.start = start;
   RL_ASSIGN_OR_RETURN(base, BaseTree::Open(env, directory, base_options));
@@ -47,6 +48,7 @@ Status Store::Parts::Opening(Log& log, bool alone) {
   FolderOptions folder_options;
   folder_options.generation_bytes = options.generation_bytes;
   folder_options.fold_interval_ns = options.fold_interval_ns;
+  base->SetHashKeys(HashKeys((**region).header.hash_seed));
   folder = std::make_unique<Folder>(env, log, *overlay, *base, *region, folder_options);
   reservation = std::make_unique<Reservation>(env, *region, options.reservation_lease_ns);
   committer = std::make_unique<Committer>(env, log, *overlay, *base, *region, *reservation,

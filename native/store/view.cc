@@ -73,9 +73,15 @@ void View::Release() {
   if (snapshot_ != nullptr) snapshot_->Release();
 }
 
-Result<std::optional<Row>> View::Get(Bytes row_key) {
+void View::Prefetch(uint64_t hash) const {
+  snapshot_->PrefetchBucket(hash);
+  for (const auto& mapped : set_->list) mapped->generation.PrefetchBucket(hash);
+}
+
+Result<std::optional<Row>> View::Get(Bytes row_key, uint64_t hash) {
   RL_DCHECK(held());
-  const uint64_t hash = set_->active().Hash(row_key);
+  // Most rows are in the base: its cache miss goes on while the overlay is asked.
+  snapshot_->PrefetchBucket(hash);
   const auto& list = set_->list;
   for (auto place = list.rbegin(); place != list.rend(); ++place) {
     Row row;
@@ -90,7 +96,7 @@ Result<std::optional<Row>> View::Get(Bytes row_key) {
         return Status(Code::kCorruption, "the overlay in shared memory is damaged");
     }
   }
-  return snapshot_->Get(row_key);
+  return snapshot_->Get(row_key, hash);
 }
 
 }  // namespace ringleader

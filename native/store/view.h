@@ -40,7 +40,15 @@ class View {
   uint64_t history() const { return history_; }  // roll-backs before the view was taken
 
   // nullopt where there is no such row. The view must be held.
-  Result<std::optional<Row>> Get(Bytes row_key);
+  Result<std::optional<Row>> Get(Bytes row_key) { return Get(row_key, Hash(row_key)); }
+  // The same, with the row key's hash, as Hash has it.
+  Result<std::optional<Row>> Get(Bytes row_key, uint64_t hash);
+
+  uint64_t Hash(Bytes row_key) const { return set_->active().Hash(row_key); }
+  // Hints that rows will be asked for, to have the cache misses of many at the same time: first the
+  // one for all of them, then the other, then Get.
+  void Prefetch(uint64_t hash) const;
+  void PrefetchRow(uint64_t hash) const { snapshot_->PrefetchRow(hash); }
 
   const GenerationSet& generations() const { return *set_; }
   BaseTree::Snapshot& base() { return *snapshot_; }

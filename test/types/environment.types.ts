@@ -20,6 +20,7 @@ export const taken = async (env: Environment) => {
     maxFrozen: 1,
     foldIntervalMs: 1,
     maxReaders: 16,
+    hashIndexBytes: 0,
     durability: 'written',
     groupId: new Uint8Array(16),
   })

@@ -389,6 +389,8 @@ test('options of the wrong kind are refused', async (t) => {
     { foldIntervalMs: 0 },
     { maxReaders: 15 },
     { maxReaders: 65_537 },
+    { hashIndexBytes: -1 },
+    { hashIndexBytes: 2 ** 34 + 1 },
     { durability: 'disk' },
     { level: 'memory' },
     { segmentBytes: 5 },
