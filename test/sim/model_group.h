@@ -63,6 +63,7 @@ class ModelMember {
   const ModelLog& log() const { return log_; }
   const ModelDisk& disk() const { return disk_; }
   bool writable() const { return writable_; }
+  Nanos clock() const { return now_; }
   bool log_dirty() const { return up() && log_.end() > flushed_; }
   const std::optional<HardState>& saving() const { return saving_; }
   const std::optional<WitnessRequest>& asking() const { return asking_; }
@@ -113,6 +114,8 @@ class ModelGroup {
 
   // --- Choices. Each is one step; the index is that of the member, or of the packet.
   void Move(Nanos by);
+  // Of one clock alone: for whoever holds that no two clocks have anything in common.
+  void MoveOne(size_t member, Nanos by) { members_[member].now_ += by; }
   void SetDrift(size_t member, int64_t ppm) { members_[member].drift_ppm_ = ppm; }
   void TickAll();
   void Tick(size_t member) { Step(member, ringleader::Tick{}); }

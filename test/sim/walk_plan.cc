@@ -52,7 +52,8 @@ WalkPlan WalkPlan::Draw(Random& random) {
     plan.priorities.push_back(static_cast<uint32_t>(100 + 10 * random.Below(3)));
   }
   // One member that never leads: it may still have what nobody else has.
-  if (plan.voters > 2 && random.Percent(25)) plan.priorities[random.Below(plan.voters)] = 0;
+  if (plan.voters > 2 && random.Percent(25))
+    plan.priorities[random.Between(1, plan.voters - 1)] = 0;
   return plan;
 }
 
