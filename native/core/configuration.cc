@@ -22,6 +22,11 @@ uint32_t CountVoters(const std::vector<Member>& members) {
 void CountByMajority(Configuration* configuration) {
   const uint32_t voters = CountVoters(configuration->members);
   configuration->voters = voters;
+  if (configuration->rule == QuorumRule::kInSync) {
+    // The register elects and says who keeps: one of two has to be able to ask it alone.
+    configuration->votes = configuration->copies = 1;
+    return;
+  }
   configuration->votes = voters / 2 + 1;
   configuration->copies = voters - voters / 2;
 }

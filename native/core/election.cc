@@ -355,6 +355,7 @@ void Replicator::EndElection() {
   election.donor = kNobody;
   election.answers.clear();
   election.votes.clear();
+  election.founding.reset();
   election.due = state_.now + ElectionDelay();
   if (state_.role == Role::kCandidate) {
     state_.role = Role::kReplica;

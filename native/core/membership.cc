@@ -34,6 +34,11 @@ void Replicator::On(const FoundGroup& event) {
     Tell(NoticeKind::kChangeRefused).reason = reason;
     return;
   }
+  if (event.configuration.rule == QuorumRule::kInSync) {
+    StartSwap({});  // into a register that has to be blank
+    state_.election.founding = event.configuration;
+    return;
+  }
   state_.election.founding = event.configuration;
   state_.election.phase = ElectionPhase::kAppointed;
   state_.election.candidate = NextBallot();
