@@ -28,6 +28,19 @@ std::string At(size_t line, const std::string& what) {
   return "line " + std::to_string(line + 1) + ": " + what;
 }
 
+// Lines that are repeated become one.
+std::vector<std::string> Shortened(const std::vector<std::string>& trace) {
+  std::vector<std::string> lines;
+  for (size_t i = 0; i < trace.size();) {
+    size_t end = i + 1;
+    while (end < trace.size() && trace[end] == trace[i]) ++end;
+    const std::string times = end - i > 1 ? " (" + std::to_string(end - i) + " times)" : "";
+    lines.push_back(trace[i] + times);
+    i = end;
+  }
+  return lines;
+}
+
 // The first difference between what was expected from line `first` on and what came.
 std::string Difference(const std::vector<std::string>& lines, size_t first, size_t end,
                        const std::vector<std::string>& trace) {
@@ -66,7 +79,7 @@ ScenarioRun RunScenario(std::string_view text) {
     } catch (const ScenarioProblem& problem) {
       broken = problem.text;
     }
-    const std::vector<std::string> trace = world.TakeTrace();
+    const std::vector<std::string> trace = Shortened(world.TakeTrace());
     for (const std::string& line : trace) run.updated += std::string(kIndent) + line + "\n";
     if (!broken.empty()) {
       run.problem = At(i, broken);

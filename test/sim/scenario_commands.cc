@@ -70,6 +70,7 @@ void Group(Words& words, ScenarioWorld& world) {
     options.copies = static_cast<uint32_t>(*copies);
   }
   if (const auto bytes = words.NumberOption("request-bytes")) core.request_bytes = *bytes;
+  if (const auto bytes = words.NumberOption("append-bytes")) core.append_bytes = *bytes;
   if (const auto preferred = words.Option("preferred")) {
     core.two_members = TwoMembers::kPreferred;
     core.preferred = IdOf(*preferred);

@@ -49,6 +49,7 @@ Configuration ScenarioWorld::FirstConfiguration() const {
   }
   Configuration configuration = MajorityOf(members, 1);
   configuration.rule = options_.rule;
+  if (options_.rule == QuorumRule::kInSync) configuration.votes = configuration.copies = 1;
   if (options_.votes > 0) configuration.votes = options_.votes;
   if (options_.copies > 0) configuration.copies = options_.copies;
   return configuration;
