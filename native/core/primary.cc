@@ -182,7 +182,7 @@ void Replicator::On(const Message& message, const Request& request) {
   ship.head.log_end = log.end;
   ship.head.from_primary = false;
   ship.head.resent = true;
-  ship.end_limit = log.end;
+  ship.end_limit = ShipLimit(ship.head.previous.lsn);
   ship.limit_bytes = std::min(request.limit_bytes, kMaxAppendBytes);
   if (options_.request_bytes > 0) {
     ship.limit_bytes = std::min(ship.limit_bytes, options_.request_bytes);
@@ -197,6 +197,17 @@ void Replicator::On(const Message& message, const Hello& hello) {
   notice.position = hello.last;
   notice.contact = hello.contact;
   if (state_.role == Role::kPrimary) state_.primary.heartbeat_now = true;
+}
+
+// How far the records of one message may go: its terms are listed in it, and there is a limit to
+// them.
+Lsn Replicator::ShipLimit(Lsn from) const {
+  const std::vector<TermStart>& rows = state_.log.terms.rows();
+  const auto first =
+      std::lower_bound(rows.begin(), rows.end(), from,
+                       [](const TermStart& row, Lsn lsn) { return row.start < lsn; });
+  const auto left = static_cast<size_t>(rows.end() - first);
+  return left <= kMaxTermsInMessage ? state_.log.end : (first + kMaxTermsInMessage)->start;
 }
 
 void Replicator::ShipAll() {
@@ -221,7 +232,7 @@ void Replicator::ShipTo(Progress& peer) {
   ship.head.commit = state_.commit;
   ship.head.log_end = log.end;
   ship.head.levels = state_.primary.levels;
-  ship.end_limit = log.end;
+  ship.end_limit = ShipLimit(ship.head.previous.lsn);
   ship.limit_bytes = std::min(options_.append_bytes, options_.window_bytes - under_way);
   peer.shipping = true;
   out_->ship.push_back(std::move(ship));

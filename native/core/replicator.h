@@ -135,6 +135,7 @@ class Replicator {
   Progress* Peer(MemberId id);
   bool Counts(const Progress& peer) const;
   void Resync(Progress& peer, const Ack& ack);
+  Lsn ShipLimit(Lsn from) const;
   void ShipAll();
   void ShipTo(Progress& peer);
   void AdvanceCommit();
