@@ -50,6 +50,15 @@ void Replicator::On(const WitnessAnswer& event) {
   if (!in_sync.asked) return;
   const WitnessRequest asked = *std::exchange(in_sync.asked, std::nullopt);
   const bool swap = asked.value != asked.expected;
+  const bool told = event.outcome == WitnessOutcome::kConflict ||
+                    (event.outcome == WitnessOutcome::kDone && !swap);
+  if (told && (event.value.version < in_sync.known.version ||
+               (event.value.version == in_sync.known.version && event.value != in_sync.known))) {
+    // It has been put back to an earlier state: what it says may leave out who was taken out since.
+    in_sync.certain = false;
+    in_sync.retry_at = state_.now + options_.heartbeat_interval;
+    return;
+  }
   switch (event.outcome) {
     case WitnessOutcome::kDone:
       in_sync.known = swap ? asked.value : event.value;
