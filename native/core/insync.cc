@@ -141,12 +141,17 @@ void Replicator::AdvanceInSync() {
     if (state_.now >= in_sync.retry_at) ReadWitness();
     return;
   }
+  for (const Incarnation copy : in_sync.known.in_sync) {
+    if (in_sync.asked || copy.value == 0 || copy == options_.incarnation) continue;
+    // Demoted, removed or replaced: nobody hears of it any more, and all would wait for it.
+    if (!MayCount(copy)) Shrink(copy);
+  }
   for (const Progress& peer : primary.peers) {
     if (!Counts(peer) || in_sync.asked) continue;
     const bool heard = !peer.broken && state_.now - std::max(peer.heard_at, primary.since) <
                                            options_.election_timeout;
     if (in_sync.known.Holds(peer.incarnation)) {
-      if (!heard) Shrink(peer);
+      if (!heard) Shrink(peer.incarnation);
     } else if (!heard || peer.state != PeerState::kStreaming) {
       // Not in the register: it need not be waited for.
       if (in_sync.growing == peer.incarnation) in_sync.growing = {};
@@ -158,10 +163,17 @@ void Replicator::AdvanceInSync() {
   }
 }
 
-void Replicator::Shrink(const Progress& peer) {
+bool Replicator::MayCount(Incarnation copy) const {
+  for (const Progress& peer : state_.primary.peers) {
+    if (peer.incarnation == copy && Counts(peer)) return true;
+  }
+  return false;
+}
+
+void Replicator::Shrink(Incarnation gone) {
   WitnessRegister value = state_.in_sync.known;
   for (Incarnation& copy : value.in_sync) {
-    if (copy == peer.incarnation) copy = {};
+    if (copy == gone) copy = {};
   }
   std::sort(value.in_sync.begin(), value.in_sync.end());
   SwapWitness(value);

@@ -201,7 +201,8 @@ class Replicator {
   void JudgeRegister();
   void AdvanceInSync();
   void CommitInSync();
-  void Shrink(const Progress& peer);
+  bool MayCount(Incarnation copy) const;
+  void Shrink(Incarnation gone);
   void Grow(const Progress& peer);
   bool WaitsFor(Incarnation copy) const;
   void ReadWitness();

@@ -258,6 +258,9 @@ class Walker {
     const size_t i = Any();
     if (!Up(i) || !group_.member(i).core().ElectionSafe()) return;
     const ModelMember& member = group_.member(i);
+    // What a member that never leads has trimmed nobody could have of it any more: records are
+    // given by any replica, snapshots by primaries only.
+    if (plan_.priorities[i] == 0) return;
     const Lsn most = std::min(member.core().commit(), member.disk().log.end());
     if (most <= member.log().start() || member.flushing()) return;
     const uint64_t records = (most - member.log().start()) / kModelRecordBytes;
@@ -310,7 +313,7 @@ class Walker {
     } else if (member->kind == MemberKind::kLearner) {
       change.kind = random_.Percent(80) ? Kind::kPromote : Kind::kRemove;
       if (plan_.in_sync && now.voters >= 2) return;
-    } else if (random_.Percent(60) && !plan_.in_sync) {
+    } else if (random_.Percent(60)) {
       change.kind = random_.Percent(50) ? Kind::kDemote : Kind::kRemove;
     } else {
       change.kind = Kind::kSetPriority;
