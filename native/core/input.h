@@ -45,9 +45,13 @@ struct Receive {
   Message message;
 };
 
-// The log has grown: by local writers of this primary, or by what Outputs asked for.
+// The log has grown: by local writers of this primary, or by what AppendRecords asked for. Then
+// with the configurations that the driver has found in the records: the sender's core may have
+// forgotten all but the newest, and a member that goes through them has to know each. One that took
+// itself to be in an older configuration than its log says would count the wrong votes.
 struct LogAppended {
   Lsn end;
+  std::vector<ConfigurationAt> configurations = {};
 };
 // The disk has it, in the kernel's memory or for good. `history`: how many roll-backs the log had
 // seen when the write began.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace ringleader {
 
@@ -151,6 +152,9 @@ Message Replicator::Envelope(MemberId to, Body body) const {
   message.kind = self != nullptr ? self->kind : options_.kind;
   const bool reign = state_.role == Role::kPrimary && SpeaksAsPrimary(body);
   message.ballot = reign ? state_.primary.term : state_.promise.hard.promised;
+  if (RL_MUTANT(kAckOldReign) && std::holds_alternative<Ack>(body)) {
+    message.ballot = state_.replica.ballot;
+  }
   message.body = std::move(body);
   return message;
 }
@@ -206,7 +210,8 @@ void Replicator::On(const LogAppended& event) {
   RL_CHECK(event.end <= replica.appending);
   const bool grown = event.end > log.end;
   log.end = event.end;
-  TakeTables(event.end, replica.new_terms, replica.new_configurations);
+  TakeTables(event.end, replica.new_terms,
+             event.configurations.empty() ? replica.new_configurations : event.configurations);
   if (replica.appending_primarys) {
     // What came from the primary follows what was certainly the primary's.
     replica.matched = std::max(replica.matched, event.end);
@@ -245,7 +250,7 @@ void Replicator::On(const LogWritten& event) {
 void Replicator::On(const LogFlushed& event) {
   LogState& log = state_.log;
   // Of a log that has been rolled back since: what was flushed may not be what is there now.
-  if (event.history != log.history) return;
+  if (event.history != log.history && !RL_MUTANT(kCountOldFlush)) return;
   const Lsn end = std::min(event.end, log.end);
   if (end <= log.flushed) return;
   log.flushed = end;
@@ -313,6 +318,7 @@ void Replicator::Promise(Ballot ballot) {
 }
 
 bool Replicator::PromiseFlushed() const {
+  if (RL_MUTANT(kSpeakUnflushed)) return true;
   return state_.promise.saved >= state_.promise.promised && !state_.broken;
 }
 
@@ -344,6 +350,7 @@ std::vector<const Configuration*> Replicator::InEffect() const {
   std::vector<const Configuration*> all = {&configuration()};
   if (options_.base_api) return all;
   const std::vector<ConfigurationAt>& known = state_.log.configurations;
+  if (RL_MUTANT(kOneConfiguration)) return all;
   if (known.size() < 2 || known.back().end <= state_.commit) return all;
   const Configuration& before = known[known.size() - 2].configuration;
   // Where one between the two is missing, whoever sent the newest knew that it is committed: it had

@@ -317,11 +317,16 @@ std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& actio
     return std::nullopt;
   }
   if (const auto* append = std::get_if<AppendRecords>(&action)) {
+    LogAppended appended;
     for (const ModelRecord& record : packet->records) {
-      if (record.start >= append->from) member.log_.Take(record);
+      if (record.start < append->from) continue;
+      member.log_.Take(record);
+      if (record.kind != ModelKind::kConfiguration) continue;
+      appended.configurations.push_back({record.end, record.configuration});
     }
     RL_CHECK(member.log_.end() == append->end);
-    return LogAppended{member.log_.end()};
+    appended.end = append->end;
+    return appended;
   }
   if (const auto* term = std::get_if<AppendTerm>(&action)) {
     const ModelRecord& record = member.log_.Append(term->term, ModelKind::kTerm, 0);
