@@ -43,7 +43,7 @@ void LogFlusher::Fail(int sys_errno) {
 }
 
 void LogFlusher::Announce() {
-  Progress& progress = region_->progress;
+  ProgressSection& progress = region_->progress;
   progress.sequence.fetch_add(1, std::memory_order_seq_cst);
   // Sequentially consistent with the waiter's increment: either this load sees the waiter, or the
   // waiter's next look at the sequence sees the step.
@@ -57,7 +57,7 @@ uint32_t LogFlusher::ProgressSequence() const {
 }
 
 void LogFlusher::AwaitProgress(uint32_t sequence, uint64_t timeout_ns) {
-  Progress& progress = region_->progress;
+  ProgressSection& progress = region_->progress;
   progress.waiters.fetch_add(1, std::memory_order_seq_cst);
   if (progress.sequence.load(std::memory_order_seq_cst) == sequence) {
     env_.threads.Wait(progress.sequence, sequence, timeout_ns);

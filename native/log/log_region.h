@@ -110,7 +110,7 @@ struct alignas(64) SpaceEnds {
 };
 
 // Wakes whoever waits for any of the positions above.
-struct alignas(64) Progress {
+struct alignas(64) ProgressSection {
   std::atomic<uint32_t> sequence;  // changes with every step of written, durable, prepared_end
   std::atomic<uint32_t> waiters;   // a hint: may stay too high when a waiter dies
   std::atomic<int32_t> failed;     // errno of the failure that ended the environment; 0 = none
@@ -174,7 +174,7 @@ struct RegionLayout {
   PublishedEnds ends;
   FlushedEnds flushed;
   SpaceEnds space;
-  Progress progress;
+  ProgressSection progress;
   FlusherSection flusher;
   KeeperSection keeper;
   ConsumerTable consumers;
