@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -121,7 +122,8 @@ void Replicator::On(const Message& message, const Ack& ack) {
   if (state_.role != Role::kPrimary || message.ballot != state_.primary.term) return;
   if (options_.base_api) ResetPeers();  // a member may be new, or have a new disk
   Progress* peer = Peer(message.from);
-  if (peer == nullptr || peer->incarnation != message.incarnation) {
+  const bool strange = peer != nullptr && peer->incarnation != message.incarnation;
+  if (peer == nullptr || (strange && !RL_MUTANT(kCountOldDisk))) {
     Tell(NoticeKind::kStranger).member = message.from;
     return;
   }
@@ -130,7 +132,7 @@ void Replicator::On(const Message& message, const Ack& ack) {
                               ack.flushed <= ack.written && ack.applied <= ack.received;
   if (!true_positions || ack.sent_at > state_.now) return;
   peer->heard_at = state_.now;
-  peer->echoed = std::max(peer->echoed, ack.sent_at);
+  peer->echoed = std::max(peer->echoed, RL_MUTANT(kLeaseFromReceipt) ? state_.now : ack.sent_at);
   peer->received = std::max(peer->received, ack.received);
   peer->written = std::max(peer->written, ack.written);
   peer->flushed = std::max(peer->flushed, ack.flushed);
@@ -255,25 +257,27 @@ void Replicator::On(const Shipped& event) {
 Lsn Replicator::KeptBy(const Configuration& configuration) const {
   std::vector<Lsn> flushed;
   for (const Member& member : configuration.members) {
-    if (member.kind != MemberKind::kVoter) continue;
+    if (member.kind != MemberKind::kVoter && !RL_MUTANT(kCountLearners)) continue;
     if (IsSelf(member)) flushed.push_back(state_.log.flushed);
     for (const Progress& peer : state_.primary.peers) {
       if (peer.id != member.id || peer.incarnation != member.incarnation) continue;
-      flushed.push_back(peer.flushed);
+      flushed.push_back(RL_MUTANT(kCountUnflushed) ? peer.received : peer.flushed);
     }
   }
   if (configuration.copies == 0 || flushed.size() < configuration.copies) return Lsn();
   std::sort(flushed.begin(), flushed.end(), std::greater<>());
+  if (RL_MUTANT(kOneCopyLess) && configuration.copies > 1) return flushed[configuration.copies - 2];
   return flushed[configuration.copies - 1];
 }
 
 void Replicator::AdvanceCommit() {
   const PrimaryState& primary = state_.primary;
-  if (primary.term_end.value == 0 || primary.term != state_.promise.hard.promised) return;
+  const bool asking = primary.term != state_.promise.hard.promised;
+  if (primary.term_end.value == 0 || (asking && !RL_MUTANT(kCommitWhileAsking))) return;
   if (configuration().rule != QuorumRule::kVotes) return;
   Lsn kept = state_.log.end;
   for (const Configuration* one : InEffect()) kept = std::min(kept, KeptBy(*one));
-  if (kept >= primary.term_end) RaiseCommit(kept);
+  if (kept >= primary.term_end || RL_MUTANT(kCommitOldTerm)) RaiseCommit(kept);
 }
 
 void Replicator::SendHeartbeats() {
@@ -323,14 +327,18 @@ void Replicator::PrimaryTimers() {
   if (primary.changing != 0) return;  // a record of this reign is being appended
   if (configuration().rule != QuorumRule::kVotes) return;
   if (state_.now - primary.since < options_.election_timeout) return;
-  if (!HasQuorum(options_.election_timeout)) StepDown(NoticeKind::kLostQuorum);
+  if (!HasQuorum(options_.election_timeout) && !RL_MUTANT(kNoStepDown))
+    StepDown(NoticeKind::kLostQuorum);
 }
 
 // A voter has promised more than this primary's ballot, to a candidate that has not won. It can
 // only be won back with a ballot that is higher still: asked for without giving up the reign.
 void Replicator::HigherBallot(Ballot seen) {
   state_.election.seen = std::max(state_.election.seen, seen.counter);
-  if (options_.base_api) {
+  const bool yields =
+      options_.two_members == TwoMembers::kPreferred && options_.preferred != options_.self;
+  if (options_.base_api || yields) {
+    // The preferred one would ask for more in its turn, and so on for ever.
     StepDown(NoticeKind::kDuplicatePrimary);
   } else if (configuration().rule == QuorumRule::kInSync) {
     // A new ballot has to be in the register too.

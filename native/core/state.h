@@ -129,6 +129,7 @@ struct ElectionState {
 struct FetchState {
   bool wanted = false;
   bool keeping = false;  // a piece is with the driver
+  bool last = false;     // and it is the last one: what comes of it is told
   Lsn from;              // what lies below is in no log any more: an older snapshot is no use
   SnapshotHead head;     // id 0 = none yet
   uint64_t kept = 0;     // bytes
@@ -138,6 +139,7 @@ struct FetchState {
   static constexpr auto Fields(auto& self, auto&& field) {
     field("wanted", self.wanted);
     field("keeping", self.keeping);
+    field("last", self.last);
     field("from", self.from);
     field("head", self.head);
     field("kept", self.kept);
