@@ -59,6 +59,45 @@ enum class Mutant : uint8_t {
   kForkOneRowOn,               // two logs are held to be the same for a term that they do not share
   kShareOldView,               // a view is shared though others have committed since
   kKeepHashIndex,              // the hash index of an older state of the base stays in use
+  kSpeakUnflushed,             // votes and acknowledgements leave before their promise is flushed
+  kVoteForStale,               // a vote goes to a log that is older than the own one
+  kVoteForLonger,              // a vote goes to the longer log, whatever its terms
+  kVoteBelowPromise,           // a vote is given under a ballot below the promise
+  kAckBeyondMatched,           // flushed records of another history are acknowledged
+  kAckUnflushed,               // what is only received is acknowledged as flushed
+  kAckOldReign,                // a primary below the promise is still followed and answered
+  kCommitOldTerm,              // records of earlier reigns are committed by counting their copies
+  kCountLearners,              // copies of learners count
+  kCountUnflushed,             // copies count when they are received
+  kOneCopyLess,                // K - 1 copies commit
+  kOneVoteLess,                // V - 1 votes elect
+  kNoStepDown,                 // a primary without a quorum goes on
+  kCommitWhileAsking,          // a primary commits while its voters promise a higher ballot
+  kRollBackTooFar,             // a roll-back does not stop at the fork
+  kCountOldFlush,              // a flush of a log that has been rolled back counts
+  kCountOldDisk,               // acknowledgements of a disk that has been replaced count
+  kStrangerVotes,              // the vote of a disk that has replaced a voter counts
+  kTwoChanges,                 // members change while a change is under way
+  kEarlyChange,                // members change before the reign has committed its first record
+  kPromoteEarly,               // a learner becomes a voter before it has caught up
+  kOneConfiguration,           // the configuration before an open change has no say
+  kLeaseFromReceipt,           // a lease runs from when its answer is received
+  kLeaseKept,                  // a lease holds on while another member is told to take over
+  kLeaseIgnored,               // a voter forgets the lease that it has given
+  kLeaseForgotten,             // a lease does not outlive a restart of the voter
+  kReadEarly,                  // a read is answered before the reign has committed its first record
+  kReadWithoutRound,           // a read is answered without a round
+  kReadByOldRound,             // a round that began before a read proves it
+  kOldSnapshot,                // a snapshot is taken that is older than the log
+  kAppendAnywhere,             // records are appended to a log that differs before them
+  kCommitBeyondMatched,        // a replica takes for committed what may be another history
+  kAckBeforeShrink,            // a primary goes on alone before the swap that lets it
+  kGrowUnawaited,              // a newcomer is not waited for before it is in the register
+  kGrowEarly,                  // a newcomer comes into the register before it has caught up
+  kGrowByCommit,               // a newcomer needs what is known to be committed, and no more
+  kSwapUnpromised,             // the register is swapped before the promise is flushed
+  kLeadOutOfSync,              // who is not in the register takes over
+  kCountUnknownSwap,           // a swap that nobody answers for counts as done
   kCount,
 };
 

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -74,7 +75,7 @@ bool Replicator::Busy(Ballot handover) const {
   }
   const ReplicaState& replica = state_.replica;
   if (replica.ballot.none() || handover == replica.ballot) return false;
-  if (state_.now < replica.lease_until) return true;
+  if (state_.now < replica.lease_until && !RL_MUTANT(kLeaseIgnored)) return true;
   if (options_.base_api) return false;  // the application decides when to elect
   // A primary that is merely heard of proves nothing: it may itself have lost everybody else.
   return replica.quorum_at != 0 && state_.now - replica.quorum_at < options_.election_timeout;
@@ -287,13 +288,15 @@ void Replicator::On(const Message& message, const Vote& vote) {
   if (!MayVote()) return;
   if (configuration().rule == QuorumRule::kInSync) return;  // the witness decides
   const Ballot promised = state_.promise.hard.promised;
-  const bool fresh = vote.last >= FlushedPosition();
+  bool fresh = vote.last >= FlushedPosition() || RL_MUTANT(kVoteForStale);
+  if (RL_MUTANT(kVoteForLonger)) fresh = vote.last.lsn >= FlushedPosition().lsn;
   const bool again = message.ballot == promised && promised.incarnation != options_.incarnation;
   if (fresh && again) {
     // The answer may have been lost.
     state_.election.grant = PendingGrant{message.from, message.ballot};
     GiveGrant();
-  } else if (fresh && message.ballot > promised && !Busy(vote.handover)) {
+  } else if (fresh && (message.ballot > promised || RL_MUTANT(kVoteBelowPromise)) &&
+             !Busy(vote.handover)) {
     if (state_.role == Role::kPrimary) StepDown(NoticeKind::kRole);
     EndElection();
     Unfollow();
@@ -322,7 +325,8 @@ void Replicator::On(const Message& message, const VoteReply& reply) {
     if (message.ballot > election.candidate) FailElection();
     return;
   }
-  if (!MayCount(message) || !PromiseFlushed()) return;
+  if (!MayCount(message) && !RL_MUTANT(kStrangerVotes)) return;
+  if (!PromiseFlushed()) return;
   std::vector<MemberId>& votes = election.votes;
   if (std::find(votes.begin(), votes.end(), message.from) != votes.end()) return;
   votes.push_back(message.from);

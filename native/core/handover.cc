@@ -7,6 +7,7 @@
 // because the target may have been told and act later.
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -45,7 +46,7 @@ void Replicator::AdvanceHandover() {
   if (target == nullptr) return AbortHandover("the member has been removed");
   if (primary.nominated || target->flushed < state_.log.end) return;
   primary.nominated = true;
-  primary.lease_dropped = true;
+  primary.lease_dropped = !RL_MUTANT(kLeaseKept);
   SendTo(target->id, Nominate{true});
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -69,6 +70,7 @@ void Replicator::On(const WitnessAnswer& event) {
       in_sync.certain = true;
       break;
     case WitnessOutcome::kUnknown:
+      if (RL_MUTANT(kCountUnknownSwap) && swap) in_sync.known = asked.value;
       in_sync.certain = false;
       in_sync.retry_at = state_.now + options_.heartbeat_interval;
       return;
@@ -103,13 +105,14 @@ void Replicator::GoOnSwapping() {
     return;
   }
   const bool blank = known.version == 0;
-  if (!blank && !known.Holds(options_.incarnation)) {
+  if (!blank && !known.Holds(options_.incarnation) && !RL_MUTANT(kLeadOutOfSync)) {
     FailElection();  // this copy may lack what has been acknowledged
     return;
   }
   if (election.candidate.none()) {
     election.candidate = NextBallot();
     Promise(election.candidate);  // the swap follows when it is flushed
+    if (RL_MUTANT(kSwapUnpromised)) SwapForReign();
   } else if (PromiseFlushed()) {
     SwapForReign();
   }
@@ -157,10 +160,16 @@ void Replicator::AdvanceInSync() {
       if (in_sync.growing == peer.incarnation) in_sync.growing = {};
     } else if (in_sync.growing != peer.incarnation) {
       in_sync.growing = peer.incarnation;
-    } else if (peer.flushed >= std::max(state_.commit, in_sync.takeover_end)) {
+    } else if (peer.flushed >= std::max(state_.commit, GrowsFrom()) || RL_MUTANT(kGrowEarly)) {
       Grow(peer);
     }
   }
+}
+
+// What a newcomer must have at least. Not only what is committed: that is forgotten in a restart.
+Lsn Replicator::GrowsFrom() const {
+  if (RL_MUTANT(kGrowByCommit)) return Lsn();
+  return state_.in_sync.takeover_end;
 }
 
 bool Replicator::MayCount(Incarnation copy) const {
@@ -193,6 +202,8 @@ void Replicator::CommitInSync() {
   Lsn kept = state_.log.flushed;
   const auto need = [this, &kept](Incarnation copy) {
     if (copy.value == 0 || copy == options_.incarnation) return true;
+    const auto& asked = state_.in_sync.asked;
+    if (RL_MUTANT(kAckBeforeShrink) && asked && !asked->value.Holds(copy)) return true;
     for (const Progress& peer : state_.primary.peers) {
       if (peer.incarnation != copy) continue;
       kept = std::min(kept, peer.flushed);
@@ -202,7 +213,7 @@ void Replicator::CommitInSync() {
   };
   const InSyncState& in_sync = state_.in_sync;
   if (!need(in_sync.known.in_sync[0]) || !need(in_sync.known.in_sync[1])) return;
-  if (!need(in_sync.growing)) return;
+  if (!RL_MUTANT(kGrowUnawaited) && !need(in_sync.growing)) return;
   if (kept >= primary.term_end) RaiseCommit(kept);
 }
 

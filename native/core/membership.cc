@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -58,16 +59,19 @@ void Replicator::On(const ChangeMembers& event) {
   };
   if (state_.role != Role::kPrimary) return refuse("this member does not lead");
   if (options_.base_api) return refuse("a group of the base API has no configuration");
-  if (primary.term_end.value == 0 || state_.commit < primary.term_end) {
+  const bool early = primary.term_end.value == 0 || state_.commit < primary.term_end;
+  if (early && !RL_MUTANT(kEarlyChange)) {
     return refuse("this reign has not committed its first record");
   }
-  if (primary.changing != 0 || state_.log.configurations.back().end > state_.commit) {
+  const bool under_way = state_.log.configurations.back().end > state_.commit;
+  if (primary.changing != 0 || (under_way && !RL_MUTANT(kTwoChanges))) {
     return refuse("the change before is not committed yet");
   }
   if (primary.handover != kNobody) return refuse("a hand-over is under way");
   if (event.change.kind == MembershipChange::Kind::kPromote) {
     const Progress* peer = Peer(event.change.member.id);
-    if (peer == nullptr || peer->flushed < primary.term_end) {
+    const bool behind = peer == nullptr || peer->flushed < primary.term_end;
+    if (behind && !RL_MUTANT(kPromoteEarly)) {
       return refuse("the learner has not caught up with this reign");
     }
   }

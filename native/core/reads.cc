@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -50,7 +51,8 @@ void Replicator::AskedOf(MemberId from, uint64_t id) {
   }
   // The answer to a heartbeat that went before proves nothing, and a clock may stand for a while:
   // then the round waits until it has moved.
-  const Nanos asked_at = std::max(state_.now, primary.sent_at + 1);
+  const Nanos asked_at =
+      RL_MUTANT(kReadByOldRound) ? state_.now : std::max(state_.now, primary.sent_at + 1);
   primary.reads.push_back({id, from, asked_at, state_.commit});
   primary.heartbeat_at = std::min(primary.heartbeat_at, asked_at);
 }
@@ -67,11 +69,13 @@ void Replicator::AnswerReads() {
   PrimaryState& primary = state_.primary;
   // What is committed is known once the own TERM record is; before that nothing is answered.
   if (primary.reads.empty() || primary.term_end.value == 0) return;
-  if (state_.commit < primary.term_end || primary.term != state_.promise.hard.promised) return;
+  const bool early = state_.commit < primary.term_end && !RL_MUTANT(kReadEarly);
+  if (early || primary.term != state_.promise.hard.promised) return;
   const bool lease = LeaseHolds();
   std::erase_if(primary.reads, [this, &primary, lease](const AskedRead& read) {
-    if (!lease && !Confirmed(read.asked_at)) return false;
-    const Lsn position = std::max(read.position, primary.term_end);
+    if (!lease && !Confirmed(read.asked_at) && !RL_MUTANT(kReadWithoutRound)) return false;
+    const Lsn position =
+        RL_MUTANT(kReadEarly) ? read.position : std::max(read.position, primary.term_end);
     if (read.from == kNobody) {
       out_->reads.push_back({read.id, true, position});
     } else {

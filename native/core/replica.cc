@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -27,7 +28,7 @@ namespace ringleader {
 bool Replicator::Accept(const Message& message) {
   if (message.ballot.incarnation != message.incarnation) return false;
   const Ballot promised = state_.promise.hard.promised;
-  if (message.ballot < promised) {
+  if (message.ballot < promised && !RL_MUTANT(kAckOldReign)) {
     Ack refusal;
     refusal.problem = AckProblem::kRefused;
     SendTo(message.from, refusal);
@@ -102,6 +103,7 @@ void Replicator::On(const Message& message, const Heartbeat& heartbeat) {
   replica.primary_end = std::max(replica.primary_end, heartbeat.end);
   replica.commit = std::max(replica.commit, heartbeat.commit);
   const Lsn end = heartbeat.end.lsn;
+  if (RL_MUTANT(kCommitBeyondMatched)) RaiseCommit(std::min(replica.commit, log.end));
   if (log.rolling_back || replica.appending.value != 0) return;
   if (end <= log.end && end >= log.start && log.terms.At(end) == heartbeat.end.term) {
     replica.matched = std::max(replica.matched, end);
@@ -153,7 +155,7 @@ void Replicator::TakeRecords(const Records& records, bool from_primary) {
     if (from_primary) NoteMissing(AckProblem::kGap, false);
     return;
   }
-  if (log.terms.At(from) != records.previous.term) {
+  if (log.terms.At(from) != records.previous.term && !RL_MUTANT(kAppendAnywhere)) {
     if (from_primary) NoteMissing(AckProblem::kFork, true);
     return;
   }
@@ -209,7 +211,7 @@ void Replicator::Diverged(Lsn fork) {
     return;
   }
   log.rolling_back = true;
-  out_->log.push_back(RollBack{fork, log.terms.last()});
+  out_->log.push_back(RollBack{RL_MUTANT(kRollBackTooFar) ? log.start : fork, log.terms.last()});
 }
 
 void Replicator::On(const LogRolledBack& event) {
@@ -247,6 +249,8 @@ void Replicator::SendAck() {
   ack.received = replica.matched;
   ack.written = std::min(log.written, replica.matched);
   ack.flushed = std::min(log.flushed, replica.matched);
+  if (RL_MUTANT(kAckBeyondMatched)) ack.received = ack.written = ack.flushed = log.flushed;
+  if (RL_MUTANT(kAckUnflushed)) ack.flushed = ack.written = replica.matched;
   ack.applied = std::min(log.applied, replica.matched);
   if (replica.problem == AckProblem::kGap || replica.problem == AckProblem::kFork) {
     ack.end = log.terms.PositionAt(log.end);

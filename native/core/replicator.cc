@@ -51,7 +51,7 @@ Replicator::Replicator(const CoreOptions& options, const Start& start, Nanos now
   state_.replica.fetch.head.id = start.snapshot_id;
   state_.replica.fetch.kept = start.snapshot_bytes;
   state_.election.due = now + ElectionDelay();
-  if (options.lease > 0) {
+  if (options.lease > 0 && !RL_MUTANT(kLeaseForgotten)) {
     state_.election.free_at =
         now + options.lease + options.lease / 1'000'000 * options.clock_drift_ppm;
   }
