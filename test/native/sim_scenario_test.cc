@@ -1,9 +1,10 @@
-// Every file of test/scenarios is one test; so is that the group of scenarios is described well.
+// Every file of test/scenarios is one test. The table of docs/TESTING.md is held to what there is.
 #include <algorithm>
 #include <array>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -59,12 +60,60 @@ const bool g_registered = [] {
   return true;
 }();
 
+// The lines of a section that are rows of its table.
+std::vector<std::string> RowsOf(const std::string& document, const std::string& section) {
+  std::vector<std::string> rows;
+  std::istringstream in(document);
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("## ")) inside = line == "## " + section;
+    if (inside && line.starts_with("| ")) rows.push_back(line);
+  }
+  return rows;
+}
+
+std::string Numbered(const char* prefix, int number) {
+  const std::string digits = std::to_string(number);
+  return "| " + std::string(prefix) + (digits.size() < 2 ? "0" : "") + digits + " |";
+}
+
 }  // namespace
 
 TEST(scenario_runner, finds_all_files) {
   CHECK(g_registered);
-  CHECK(Files().size() >= 60);
+  CHECK(Files().size() >= 100);
   CHECK(Files().size() <= kMostFiles);
+}
+
+TEST(scenario_runner, the_table_names_what_there_is) {
+  const std::filesystem::path root =
+      std::filesystem::path(RINGLEADER_SCENARIOS).parent_path().parent_path();
+  const std::vector<std::string> rows = RowsOf(ContentOf(root / "docs/TESTING.md"), "Scenarios");
+  std::set<std::string> named;
+  for (const std::string& row : rows) {
+    for (size_t at = row.find('`'); at != std::string::npos; at = row.find('`', at + 1)) {
+      const size_t end = row.find('`', at + 1);
+      CHECK(end != std::string::npos);
+      const std::string file = row.substr(at + 1, end - at - 1);
+      const bool scenario = file.ends_with(".txt");
+      if (scenario) named.insert(file);
+      const std::filesystem::path path =
+          scenario ? std::filesystem::path(RINGLEADER_SCENARIOS) / file : root / file;
+      if (!std::filesystem::exists(path)) throw test::Failure{"there is no " + file};
+      at = end;
+    }
+  }
+  for (const std::filesystem::path& file : Files()) {
+    const std::string name = file.filename().string();
+    if (named.count(name) == 0) throw test::Failure{name + " is not in docs/TESTING.md"};
+  }
+  for (int number = 1; number <= 78; ++number) {
+    const std::string start = Numbered("S", number);
+    const auto count = std::count_if(rows.begin(), rows.end(), [&start](const std::string& row) {
+      return row.starts_with(start);
+    });
+    if (count != 1) throw test::Failure{"not one row for S" + std::to_string(number)};
+  }
 }
 
 TEST(scenario_runner, a_trace_that_differs_fails) {
