@@ -101,16 +101,19 @@ Nanos Replicator::Deadline() const {
     if (at != 0) deadline = std::min(deadline, at);
   };
   const ElectionState& election = state_.election;
+  const bool leads = state_.role == Role::kPrimary;
   if (election.phase == ElectionPhase::kIdle) {
-    if (!options_.base_api && MayLead()) add(election.due);
+    if (!leads && !options_.base_api && MayLead()) add(election.due);
   } else {
     add(election.ends);
     add(election.waits_until);
   }
-  if (state_.role == Role::kPrimary) {
+  // While it is being asked, the answer is what comes next.
+  const bool swaps = leads || election.phase == ElectionPhase::kSwapping;
+  if (swaps && !state_.in_sync.asked) add(state_.in_sync.retry_at);
+  if (leads) {
     add(state_.primary.heartbeat_at);
     add(state_.primary.handover_ends);
-    add(state_.in_sync.retry_at);
   } else {
     add(state_.replica.missing_at);
     add(state_.replica.fetch.ask_at);
