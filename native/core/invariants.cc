@@ -93,6 +93,20 @@ std::string CheckPeer(const CoreState& state, const Progress& peer) {
   return "";
 }
 
+// A primary steps down when V voters have not followed it for an election timeout.
+bool IsFollowed(const Replicator& core) {
+  const CoreState& state = core.state();
+  const Configuration& now = core.configuration();
+  const Nanos timeout = core.options().election_timeout;
+  if (core.options().base_api || now.version == 0 || now.rule != QuorumRule::kVotes) return true;
+  if (state.primary.changing != 0 || state.now - state.primary.since < timeout) return true;
+  uint32_t voters = now.IsVoter(core.options().self) ? 1 : 0;
+  for (const Progress& peer : state.primary.peers) {
+    if (now.IsVoter(peer.id) && peer.echoed != 0 && state.now - peer.echoed < timeout) ++voters;
+  }
+  return voters >= now.votes;
+}
+
 std::string CheckPrimary(const Replicator& core) {
   const CoreState& state = core.state();
   const PrimaryState& primary = state.primary;
@@ -108,6 +122,7 @@ std::string CheckPrimary(const Replicator& core) {
     return Wrong("a primary's log ends with another one's records");
   }
   if (state.log.rolling_back) return Wrong("a primary rolls back");
+  if (!IsFollowed(core)) return Wrong("a primary leads that nobody follows");
   for (size_t i = 0; i < primary.peers.size(); ++i) {
     if (i > 0 && primary.peers[i].id <= primary.peers[i - 1].id) {
       return Wrong("members are not in order");

@@ -68,6 +68,11 @@ void ModelGroup::Repeat(size_t packet) {
   if (to < size() && members_[to].up()) Step(to, Receive{taken.message}, &taken);
 }
 
+void ModelGroup::Delay(size_t packet) {
+  const auto at = network_.begin() + static_cast<ptrdiff_t>(packet);
+  std::rotate(at, at + 1, network_.end());
+}
+
 void ModelGroup::Lose(size_t packet) {
   network_.erase(network_.begin() + static_cast<ptrdiff_t>(packet));
 }
@@ -124,6 +129,9 @@ bool ModelGroup::Swap(const WitnessRequest& asked) {
   if (asked.expected == asked.value) return true;
   if (asked.expected != witness_) return false;
   witness_ = asked.value;
+  for (const Incarnation copy : witness_.in_sync) {
+    if (!asked.expected.Holds(copy)) rules_.Grows(*this, copy);
+  }
   return true;
 }
 
@@ -219,9 +227,9 @@ void ModelGroup::Trim(size_t index, Lsn start) {
 void ModelGroup::NewDisk(size_t index, Incarnation incarnation) {
   ModelMember& member = members_[index];
   RL_CHECK(!member.up());
+  rules_.Replaced(member, index);
   member.disk_ = {};
   member.options_.incarnation = incarnation;
-  rules_.Replaced(index);
 }
 
 void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
@@ -233,10 +241,12 @@ void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
     member.notices_.clear();
     member.reads_.clear();
   }
-  if (const auto* read = std::get_if<AskRead>(&event)) rules_.AsksRead(read->id);
+  rules_.Before(member, event);
   const Lsn commit = member.core().commit();
   const Ballot reign = member.core().state().primary.term;
+  const Event told = event;
   member.core_->Step({member.now_, std::move(event)}, &out);
+  rules_.After(member, index, told);
   rules_.Stepped(*this, index, commit, reign);
   ++depth_;
   Perform(index, out, packet);
@@ -317,6 +327,7 @@ std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& actio
     return std::nullopt;
   }
   if (const auto* append = std::get_if<AppendRecords>(&action)) {
+    rules_.Appends(member, std::get<Records>(packet->message.body));
     LogAppended appended;
     for (const ModelRecord& record : packet->records) {
       if (record.start < append->from) continue;

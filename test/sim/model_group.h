@@ -121,6 +121,7 @@ class ModelGroup {
   void Tick(size_t member) { Step(member, ringleader::Tick{}); }
   void Deliver(size_t packet);
   void Repeat(size_t packet);  // delivers it, and leaves it in the network
+  void Delay(size_t packet);   // behind all that is on its way
   void Lose(size_t packet);
   void Write(size_t member, uint64_t value);  // of a primary that lets writers in
   void Flush(size_t member);                  // the log, all of it
@@ -133,8 +134,8 @@ class ModelGroup {
   // A swap that a member had asked for when it went down is done now, or lost for good.
   void SwapLate(size_t swap);
   void LoseSwap(size_t swap);
-  void Crash(size_t member);                     // power: all that is not flushed is gone
-  void Kill(size_t member);  // the process: what was written to the kernel stays
+  void Crash(size_t member);  // power: all that is not flushed is gone
+  void Kill(size_t member);   // the process: what was written to the kernel stays
   void Restart(size_t member);
   void Trim(size_t member, Lsn start);
   void NewDisk(size_t member, Incarnation incarnation);  // of a member that is down

@@ -37,6 +37,10 @@ void ModelRules::Sends(const ModelGroup& group, size_t index, const Message& mes
   const bool grants = grant != nullptr && grant->granted;
   const bool acknowledges =
       ack != nullptr && ack->problem != AckProblem::kRefused && ack->problem != AckProblem::kBroken;
+  const auto* nominate = std::get_if<Nominate>(&message.body);
+  if (nominate != nullptr && nominate->handover && !member.core().state().primary.lease_dropped) {
+    return Fail(member, "hands over while it reads under its lease");
+  }
   if (!grants && !acknowledges && !std::holds_alternative<Vote>(message.body)) return;
   const auto& saved = member.disk().hard_state;
   if (!saved || saved->promised < message.ballot) {
@@ -65,6 +69,14 @@ void ModelRules::Sends(const ModelGroup& group, size_t index, const Message& mes
   }
 }
 
+void ModelRules::Appends(const ModelMember& member, const Records& records) {
+  if (records.previous.lsn.value == 0 || records.previous.lsn < member.log().start()) return;
+  const ModelRecord* before = InLog(member, RecordsBelow(records.previous.lsn) - 1);
+  if (before == nullptr || before->term != records.previous.term) {
+    Fail(member, "appends records that do not follow its log");
+  }
+}
+
 void ModelRules::AppendsConfiguration(const ModelMember& member, const Configuration& next) {
   const Replicator& core = member.core();
   const CoreState& state = core.state();
@@ -79,15 +91,22 @@ void ModelRules::AppendsConfiguration(const ModelMember& member, const Configura
   if (state.log.configurations.back().end > state.commit) {
     return Fail(member, "changes members while a change is under way");
   }
+  for (const Progress& peer : state.primary.peers) {
+    if (!next.IsVoter(peer.id) || core.configuration().IsVoter(peer.id)) continue;
+    if (peer.flushed < state.primary.term_end) {
+      return Fail(member, "makes a voter of a member that has not caught up");
+    }
+  }
 }
-
-void ModelRules::AsksRead(uint64_t id) { reads_[id] = committed(); }
 
 void ModelRules::AnswersRead(const ModelMember& member, const ReadReady& answer) {
   const auto at = reads_.find(answer.id);
   if (at == reads_.end()) return;
-  if (answer.granted && !lied_ && RecordsBelow(answer.position) < at->second) {
-    Fail(member, "grants a read that misses what was acknowledged before");
+  if (answer.granted && !lied_) {
+    if (RecordsBelow(answer.position) < at->second.committed) {
+      Fail(member, "grants a read that misses what was acknowledged before");
+    }
+    CheckRound(member, at->second);
   }
   reads_.erase(at);
 }
@@ -118,7 +137,9 @@ void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before, Ball
                               std::to_string(record->start.value));
     }
   }
-  if (!reign.none()) CheckQuorum(group, member, before);
+  if (reign.none()) return;
+  CheckReign(member);
+  CheckQuorum(group, member, before);
 }
 
 void ModelRules::CheckQuorum(const ModelGroup& group, const ModelMember& member, Lsn before) {
@@ -156,7 +177,15 @@ bool ModelRules::Keeps(const ModelGroup& group, Incarnation copy) {
     CountKept(group, i);
     return copies_[i].kept == ledger_.size();
   }
-  return true;  // its disk has been replaced since: nobody can look
+  const auto gone = replaced_.find(copy);
+  return gone != replaced_.end() && gone->second.size() >= ledger_.size() &&
+         gone->second[ledger_.size() - 1] == ledger_.back().record;
+}
+
+void ModelRules::Replaced(const ModelMember& member, size_t index) {
+  std::vector<ModelRecord>& was = replaced_[member.options().incarnation];
+  while (const ModelRecord* record = OnDisk(member, was.size())) was.push_back(*record);
+  copies_[index] = {};
 }
 
 void ModelRules::CountKept(const ModelGroup& group, size_t index) {

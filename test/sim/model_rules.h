@@ -37,15 +37,21 @@ class ModelRules {
   void Lied() { lied_ = true; }
 
   void Sends(const ModelGroup& group, size_t member, const Message& message);
+  void Appends(const ModelMember& member, const Records& records);
   void AppendsConfiguration(const ModelMember& member, const Configuration& next);
-  void AsksRead(uint64_t id);
+  // Around each step.
+  void Before(const ModelMember& member, const Event& event);
+  void After(const ModelMember& member, size_t index, const Event& event);
+  // A copy has come into the witness's register.
+  void Grows(const ModelGroup& group, Incarnation copy);
   void AnswersRead(const ModelMember& member, const ReadReady& answer);
   // After each step. `commit` and `reign`: before it, none of a member that did not lead.
   void Stepped(const ModelGroup& group, size_t member, Lsn commit, Ballot reign);
   // Less may be on the disk than was: a roll-back, or a snapshot in place of the log.
   void DiskChanged(const ModelGroup& group, size_t member);
   void Restarted(size_t member) { copies_[member].invariants.Restarted(); }
-  void Replaced(size_t member) { copies_[member] = {}; }
+  // Before it is: what was on the old disk has been promised all the same.
+  void Replaced(const ModelMember& member, size_t index);
   // A primary has all that was committed under the ballots below its own.
   std::string CheckPrimary(const ModelMember& member) const;
 
@@ -69,11 +75,32 @@ class ModelRules {
     Ballot spoken;        // the highest promise that has left it
     size_t kept = 0;      // records of the ledger on its disk
     size_t verified = 0;  // records that it has committed, and that are the ledger's
+    // The newest lease that it has given: to which reign, of whom, and until when on its clock.
+    Nanos leased_until = 0;
+    Ballot leased_to;
+    MemberId lender;
     Invariants invariants;
 
     static constexpr auto Fields(auto& self, auto&& field) { field("spoken", self.spoken); }
   };
 
+  // A read: what was committed when it was asked for, and the reign and its newest heartbeat.
+  struct AskedOf {
+    size_t committed = 0;
+    Ballot reign;
+    Nanos sent_at = 0;
+  };
+  // What a step must not change in another way than it may.
+  struct Watch {
+    Ballot promised, follows;
+    Position flushed;
+    size_t votes = 0;
+    Progress peer;
+  };
+
+  void Received(const ModelMember& member, size_t index, const Receive& received);
+  void CheckReign(const ModelMember& member);
+  void CheckRound(const ModelMember& member, const AskedOf& read);
   void Fail(const ModelMember& member, const std::string& what);
   void Commits(const ModelGroup& group, size_t member, Lsn before, Ballot reign);
   void CheckQuorum(const ModelGroup& group, const ModelMember& member, Lsn before);
@@ -82,8 +109,10 @@ class ModelRules {
   void CountKept(const ModelGroup& group, size_t member);
 
   std::vector<Entry> ledger_;
-  std::vector<Copy> copies_;  // by member
-  std::map<uint64_t, size_t> reads_;
+  std::vector<Copy> copies_;                                  // by member
+  std::map<Incarnation, std::vector<ModelRecord>> replaced_;  // what was on disks that are gone
+  std::map<uint64_t, AskedOf> reads_;
+  Watch watch_;  // of the step under way
   bool lied_ = false;
   std::string problem_;
 };

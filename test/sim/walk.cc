@@ -149,9 +149,14 @@ class Walker {
     if (to == group_.size() || paused_[to] || Cut(from, to) || random_.Percent(plan_.loss)) {
       Say("lose", text);
       group_.Lose(packet);
+    } else if (random_.Percent(plan_.delay) && count < kMaxPackets) {
+      Say("delay", text);
+      group_.Delay(packet);
     } else if (random_.Percent(plan_.repeat) && count < kMaxPackets) {
       Say("repeat", text);
       group_.Repeat(packet);
+      // The second one comes later, perhaps much later.
+      if (packet < group_.network().size() && random_.Percent(50)) group_.Delay(packet);
     } else {
       Say("deliver", text);
       group_.Deliver(packet);
@@ -384,13 +389,23 @@ class Walker {
       Say(there[i] ? "heals" : "is gone", Name(i));
     }
     const uint64_t before = value_;
-    // A group that was never founded, or has lost its last voter, has nothing to live for.
-    if (group_.rules().committed() == 0 || !CanLive(there)) return;
+    // A group that was never founded, or has lost its last voter, has nothing to live for; and
+    // where nobody that may lead knows who belongs to it, nobody can.
+    if (group_.rules().committed() == 0 || !CanLive(there) || !SomebodyKnows()) return;
     for (int round = 0; round < kHealRounds && Sound(); ++round) {
       Heal(round, before);
       if (value_ > before && Converged(there)) return;
     }
     if (report_.problem.empty()) report_.problem = "the group does not come to life again";
+  }
+
+  bool SomebodyKnows() const {
+    for (size_t i = 0; i < group_.size(); ++i) {
+      if (!Up(i)) continue;
+      const Member* self = group_.member(i).core().configuration().Find(group_.member(i).id());
+      if (self != nullptr && self->kind == MemberKind::kVoter && self->priority > 0) return true;
+    }
+    return false;
   }
 
   void Heal(int round, uint64_t before) {

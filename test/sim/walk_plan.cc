@@ -12,9 +12,20 @@ uint64_t Some(Random& random, uint64_t most) {
   return random.Percent(33) ? 0 : random.Between(1, most);
 }
 
-void DrawLease(Random& random, WalkPlan* plan) {
-  if (plan->in_sync || plan->odd_quorums || !random.Percent(40)) return;
-  plan->core.lease = random.Between(200, 900) * kMillisecond;
+// Without leases no two clocks need to have anything in common; with them they are as far apart as
+// has been declared.
+void DrawClocks(Random& random, WalkPlan* plan) {
+  const Nanos unit = random.Between(1, 4) * 100 * kMillisecond;
+  plan->core.election_timeout = 3 * unit;
+  plan->core.heartbeat_interval = random.Between(1, 2) * unit / 2;
+  plan->core.canvass_wait = unit / 2;
+  plan->core.handover_timeout = random.Between(2, 8) * unit;
+  plan->stride = random.Between(1, 10) * unit / 10;
+  if (plan->in_sync || plan->odd_quorums || !random.Percent(50)) {
+    plan->drift_ppm = random.Percent(50) ? 0 : 400'000;
+    return;
+  }
+  plan->core.lease = plan->core.election_timeout * random.Between(4, 10) / 8;
   if (random.Percent(50)) return;
   plan->core.clock_drift_ppm = static_cast<uint32_t>(random.Between(1, 5) * 10'000);
   // Reading the model's clock rounds off; it stays within what is declared.
@@ -32,6 +43,7 @@ WalkPlan WalkPlan::Draw(Random& random) {
   plan.loss = Some(random, 30);
   plan.repeat = Some(random, 30);
   plan.reorder = Some(random, 60);
+  plan.delay = Some(random, 20);
   plan.witness_loss = Some(random, 40);
   plan.crashes = Some(random, 3);
   plan.pauses = Some(random, 2);
@@ -43,11 +55,37 @@ WalkPlan WalkPlan::Draw(Random& random) {
   plan.reads = Some(random, 6);
   plan.elections = Some(random, 1);
   plan.writes = random.Between(2, 16);
-  plan.stride = random.Between(5, 120) * kMillisecond;
   plan.core.peer_to_peer = random.Percent(70);
   // Four records and more: so that logs do not travel at once.
   plan.core.window_bytes = plan.core.append_bytes = kMinAppendBytes;
-  DrawLease(random, &plan);
+  DrawClocks(random, &plan);
+  // Some rules are broken in the middle of one thing only.
+  switch (random.Below(6)) {
+    case 0:  // a primary that has been succeeded and does not know
+      plan.reads = 12;
+      plan.handovers = 4;
+      plan.elections = 4;
+      plan.cuts = 3;
+      break;
+    case 1:  // logs that part
+      plan.crashes = 8;
+      plan.writes = 24;
+      plan.elections = 3;
+      plan.trims = plan.changes = plan.disks = 0;
+      break;
+    case 2:  // disks that go
+      plan.disks = 4;
+      plan.crashes = 5;
+      plan.changes = 6;
+      break;
+    case 3:  // snapshots
+      plan.trims = 8;
+      plan.repeat = plan.delay = 25;
+      plan.cuts = 3;
+      break;
+    default:
+      break;
+  }
   for (size_t i = 0; i < plan.voters + plan.spares; ++i) {
     plan.priorities.push_back(static_cast<uint32_t>(100 + 10 * random.Below(3)));
   }
@@ -93,6 +131,7 @@ std::string WalkPlan::Text() const {
   add("loss", loss);
   add("repeat", repeat);
   add("reorder", reorder);
+  add("delay", delay);
   add("witness-loss", witness_loss);
   add("crashes", crashes);
   add("pauses", pauses);
@@ -105,6 +144,7 @@ std::string WalkPlan::Text() const {
   add("elections", elections);
   add("writes", writes);
   add("stride-ms", stride / kMillisecond);
+  add("timeout-ms", core.election_timeout / kMillisecond);
   add("lease-ms", core.lease / kMillisecond);
   add("drift-ppm", static_cast<uint64_t>(drift_ppm));
   add("peer-to-peer", core.peer_to_peer);

@@ -18,7 +18,7 @@ struct WalkPlan {
   bool odd_quorums = false;  // V and K other than by majority
 
   // In percent of what they concern; 0 = never in this run.
-  uint64_t loss = 0, repeat = 0, reorder = 0, witness_loss = 0;
+  uint64_t loss = 0, repeat = 0, reorder = 0, delay = 0, witness_loss = 0;
   // Weights among the choices.
   uint64_t crashes = 0, pauses = 0, cuts = 0, trims = 0, handovers = 0, changes = 0, disks = 0,
            reads = 0, elections = 0;
