@@ -38,7 +38,9 @@ void ModelRules::Sends(const ModelGroup& group, size_t index, const Message& mes
   const bool acknowledges =
       ack != nullptr && ack->problem != AckProblem::kRefused && ack->problem != AckProblem::kBroken;
   const auto* nominate = std::get_if<Nominate>(&message.body);
-  if (nominate != nullptr && nominate->handover && !member.core().state().primary.lease_dropped) {
+  const bool leads = member.core().role() == Role::kPrimary;
+  if (nominate != nullptr && nominate->handover && leads &&
+      !member.core().state().primary.lease_dropped) {
     return Fail(member, "hands over while it reads under its lease");
   }
   if (!grants && !acknowledges && !std::holds_alternative<Vote>(message.body)) return;

@@ -1,0 +1,58 @@
+// Random walks and exhaustive exploration of the replication core (test/sim), as far as a few
+// seconds go. Every planted bug of the protocol is noticed by the first seeds.
+#include "explore.h"
+#include "harness.h"
+#include "walk.h"
+
+using namespace ringleader;
+using sim::Explore;
+using sim::ExploreOptions;
+using sim::ExploreReport;
+using sim::Walk;
+using sim::WalkOptions;
+using sim::WalkReport;
+
+namespace {
+
+// Problems are told with the seed, or the shortest way to them.
+void WalkSeeds(uint64_t first, uint64_t count) {
+  uint64_t committed = 0;
+  WalkOptions options;
+  for (options.seed = first; options.seed < first + count; ++options.seed) {
+    const WalkReport report = Walk(options);
+    committed += report.committed;
+    if (report.problem.empty()) continue;
+    CHECK_EQ("seed " + std::to_string(options.seed) + ": " + report.problem, std::string());
+  }
+  CHECK(committed > count);
+}
+
+void ExploreAll(const char* group, uint64_t least_states) {
+  ExploreOptions options;
+  CHECK(sim::SetExploreGroup(group, &options));
+  options.max_seconds = 300;
+  const ExploreReport report = Explore(options);
+  std::string way = report.problem;
+  for (const std::string& line : report.trace) way += "\n    " + line;
+  CHECK_EQ(way, std::string());
+  CHECK(report.exhausted);
+  CHECK(report.states >= least_states);
+  CHECK(report.reigns >= 2);
+}
+
+}  // namespace
+
+TEST(core_walk, random_groups_keep_what_they_promise) { WalkSeeds(test::Seed(), test::Scale(250)); }
+
+TEST(core_walk, a_seed_is_the_same_run_every_time) {
+  WalkOptions options;
+  for (options.seed = 1; options.seed <= 10; ++options.seed) {
+    const WalkReport once = Walk(options);
+    const WalkReport again = Walk(options);
+    CHECK_EQ(once.hash, again.hash);
+    CHECK_EQ(once.steps, again.steps);
+  }
+}
+
+TEST(core_explore, every_run_of_two_members) { ExploreAll("two", 30'000); }
+TEST(core_explore, every_run_of_three_members) { ExploreAll("three", 30'000); }
