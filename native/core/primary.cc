@@ -161,8 +161,10 @@ void Replicator::Resync(Progress& peer, const Ack& ack) {
   // It no longer has what it said it had flushed: it is not counted on any more.
   peer.flushed = std::min(peer.flushed, fork);
   peer.written = std::min(peer.written, fork);
-  peer.received = std::min(peer.received, fork);
   peer.applied = std::min(peer.applied, fork);
+  // It has the log up to there: what is on its way to it begins behind. Counted from where it was
+  // heard of last, which may be nowhere, a long log would fill the window by itself, for ever.
+  peer.received = fork;
   peer.next = fork;
   peer.state = PeerState::kStreaming;
   peer.shipping = false;
