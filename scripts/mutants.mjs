@@ -157,6 +157,12 @@ const mutants = [
   { name: 'LeadOutOfSync', tests: ['scenario.witness_shrinks_before_it_acknowledges'] },
   { name: 'CountUnknownSwap', tests: ['scenario.witness_answer_is_lost'] },
   { name: 'ShareOldView', tests: ['store_view.is_current_until_somebody_commits'] },
+  { name: 'VoteBelowPromise', tests: ['core_walk.random_groups_keep_what_they_promise'] },
+  { name: 'LeaseFromReceipt', tests: ['core_walk.random_groups_keep_what_they_promise'] },
+  { name: 'GrowUnawaited', tests: ['core_walk.seeds_that_have_found_something'] },
+  { name: 'GrowEarly', tests: ['core_walk.random_groups_keep_what_they_promise'] },
+  { name: 'GrowByCommit', tests: ['core_walk.seeds_that_have_found_something'] },
+  { name: 'SwapUnpromised', tests: ['core_walk.random_groups_keep_what_they_promise'] },
 ]
 
 // kNone and kCount are not bugs.

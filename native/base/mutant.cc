@@ -101,8 +101,6 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(ReadEarly),
     RL_MUTANT_NAME(ReadWithoutRound),
     RL_MUTANT_NAME(ReadByOldRound),
-    RL_MUTANT_NAME(OldSnapshot),
-    RL_MUTANT_NAME(AppendAnywhere),
     RL_MUTANT_NAME(CommitBeyondMatched),
     RL_MUTANT_NAME(AckBeforeShrink),
     RL_MUTANT_NAME(GrowUnawaited),

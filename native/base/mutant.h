@@ -88,8 +88,6 @@ enum class Mutant : uint8_t {
   kReadEarly,                  // a read is answered before the reign has committed its first record
   kReadWithoutRound,           // a read is answered without a round
   kReadByOldRound,             // a round that began before a read proves it
-  kOldSnapshot,                // a snapshot is taken that is older than the log
-  kAppendAnywhere,             // records are appended to a log that differs before them
   kCommitBeyondMatched,        // a replica takes for committed what may be another history
   kAckBeforeShrink,            // a primary goes on alone before the swap that lets it
   kGrowUnawaited,              // a newcomer is not waited for before it is in the register
