@@ -72,8 +72,11 @@ void ModelRules::Received(const ModelMember& member, size_t index, const Receive
     copy.leased_until = std::max(copy.leased_until, member.clock() + heartbeat->lease + drift);
     copy.leased_to = message.ballot;
     copy.lender = message.from;
-  } else if (std::holds_alternative<Ack>(message.body)) {
+  } else if (const auto* ack = std::get_if<Ack>(&message.body)) {
     const Progress* peer = PeerOf(state, message.from);
+    if (peer != nullptr && peer->echoed > std::max(watch_.peer.echoed, ack->sent_at)) {
+      Fail(member, "takes an answer for newer than what it answers");
+    }
     if (peer == nullptr || peer->incarnation == message.incarnation) return;
     if (watch_.peer.id != message.from) return;
     if (peer->flushed > watch_.peer.flushed || peer->echoed > watch_.peer.echoed) {
