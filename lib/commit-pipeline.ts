@@ -130,7 +130,10 @@ export class CommitPipeline extends CommitProgress {
   }
 
   #addRecord(first: number, kind: number, level: number): void {
-    if (this.#count === 0) this.#scheduleSubmit()
+    if (this.#count === 0) {
+      this.checkOpen() // the encoding of a value may have run code that has closed it
+      this.#scheduleSubmit()
+    }
     const at = this.#count * wordsPerRecord
     this.#words[at] = first
     this.#words[at + 1] = kind | (level << 8)
@@ -206,6 +209,7 @@ export class CommitPipeline extends CommitProgress {
     tables: ReadonlyMap<number, Table>,
   ): Promise<Appended> {
     this.submit()
+    this.checkOpen()
     const promise = this.promise(level)
     let word = kind | (level << 8)
     let ids = tables

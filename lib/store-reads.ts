@@ -80,6 +80,7 @@ class AloneSource implements ReadSource {
 export class StoreReads {
   readonly #native: NativeReads
   readonly #catalogue: Catalogue
+  readonly #progress: CommitProgress
   readonly #keys: Buffer
   readonly #numbers: Float64Array
   readonly values: Buffer
@@ -94,6 +95,7 @@ export class StoreReads {
   readonly #guardBegun = () => {
     const begun = this.#begun
     this.#begun = []
+    if (this.#progress.closed) return // which ends them all
     for (const view of begun) if (!view.ended) view.releaseWhenCollected()
   }
 
@@ -105,6 +107,7 @@ export class StoreReads {
   constructor({ reads, memory }: NativeStore, catalogue: Catalogue, progress: CommitProgress) {
     this.#native = reads
     this.#catalogue = catalogue
+    this.#progress = progress
     this.#keys = Buffer.from(memory.keys)
     this.#numbers = new Float64Array(memory.numbers)
     this.values = Buffer.from(memory.values)

@@ -379,6 +379,47 @@ test('close settles what is pending and ends what is open', async (t) => {
   t.false(again.database('a').has('never'))
 })
 
+test('close ends a transaction that has begun in its turn', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database('a')
+  await database.put('a', 1)
+  const gate = new EventEmitter()
+  const running = env.transaction(async (tx) => {
+    tx.put(database, 'never', 1)
+    await once(gate, 'open')
+  })
+  await env.close()
+  await setImmediate() // when a guard would have been made for it
+  gate.emit('open')
+  await rejection(t, 'RL_CLOSED', () => running)
+})
+
+test('a write during which the environment is closed is refused', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database('a')
+  let closing: Promise<void> | undefined
+  const value = {
+    get closes() {
+      closing = env.close()
+      return 1
+    },
+  }
+  await rejection(t, 'RL_CLOSED', () => database.put('a', value))
+  await closing
+  await setImmediate()
+  const again = await openEnvironment(t, {}, env.directory)
+  const rows = function* () {
+    yield ['a', 1] as const
+    closing = again.close()
+    yield ['b', 1] as const
+  }
+  await rejection(t, 'RL_CLOSED', () => again.database('a').putMany(rows()))
+  await closing
+  await setImmediate()
+  const last = await openEnvironment(t, {}, env.directory)
+  t.deepEqual(last.database('a').range().toArray(), [])
+})
+
 test('options of the wrong kind are refused', async (t) => {
   const directory = temporaryDirectory(t)
   const wrong: unknown[] = [
