@@ -1,4 +1,6 @@
 // A database as an object: checks arguments, then hands on.
+import { types } from 'node:util'
+
 import type { AtomicRequest } from './atomic-bytes.js'
 import { currentId, type DatabaseInfo, type Table } from './catalogue.js'
 import type { AtomicOutcome } from './commit-pipeline.js'
@@ -16,7 +18,7 @@ import { invalidArgument } from './errors.js'
 import { rowKeyRange } from './key-range.js'
 import type { Appended } from './log-entry.js'
 import { OperationList } from './operation-bytes.js'
-import { checkPosition, asOptions, refuse } from './options.js'
+import { asOptions, checkPosition, isTakenAway, refuse } from './options.js'
 import { Range, type Pick, type RangeSource, type Row } from './range.js'
 import type { Entry } from './store-reads.js'
 
@@ -321,8 +323,10 @@ const countNames = ['exact', 'gt', 'gte', 'lt', 'lte', 'prefix', 'limit'] as con
 const checkVersion = (version: unknown): number => checkPosition(version, 'version')
 
 const checkBuffer = (into: unknown): Uint8Array => {
-  if (into instanceof Uint8Array && !(into.buffer instanceof SharedArrayBuffer)) return into
-  throw refuse('into', 'a Uint8Array', into)
+  if (types.isUint8Array(into) && !types.isSharedArrayBuffer(into.buffer) && !isTakenAway(into)) {
+    return into
+  }
+  throw refuse('into', 'a Uint8Array that is not shared', into)
 }
 
 const checkIterable = <T>(items: Iterable<T>, name: string): readonly T[] => {

@@ -15,7 +15,7 @@ import { Packr, RESET_BUFFER_MODE } from 'msgpackr'
 
 import { invalidArgument, RingleaderError } from './errors.js'
 import { keyTooLarge, maxKeyBytes, maxValueBytes, valueTooLarge } from './limits.js'
-import { refuse } from './options.js'
+import { isTakenAway, refuse } from './options.js'
 import { isWellFormed, largestUtf8, readText, writeText } from './text.js'
 import { behindElements, readTuple, writeTuple, type TupleElement } from './tuple.js'
 
@@ -135,7 +135,7 @@ const behindPrefix = (prefix: Buffer): Buffer | undefined => {
 }
 
 const writeBinaryKey = (key: unknown, into: Buffer, at: number): number => {
-  if (!types.isUint8Array(key)) throw refuse('key', 'a Uint8Array', key)
+  if (!types.isUint8Array(key) || isTakenAway(key)) throw refuse('key', 'a Uint8Array', key)
   if (key.length > maxKeyBytes) throw keyTooLarge()
   into.set(key, at)
   return at + key.length
@@ -284,7 +284,7 @@ const numberValues: ValueCodec<number> = {
 export const valueCodecs: { readonly [E in ValueEncoding]: ValueCodec<ValueTypes[E]> } = {
   binary: {
     prepare(value) {
-      if (types.isUint8Array(value)) return value
+      if (types.isUint8Array(value) && !isTakenAway(value)) return value
       throw refuse('value', 'a Uint8Array', value)
     },
     read: copyOf,

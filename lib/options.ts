@@ -146,6 +146,17 @@ export const refuse = (name: string, takes: string, value: unknown) => {
   return invalidArgument(`${name}: ${takes}, not ${short}`)
 }
 
+/** Whether bytes are no longer there: transferred, or cut off by a resizing of their buffer. */
+export const isTakenAway = (bytes: Uint8Array): boolean => {
+  if (bytes.length > 0) return false
+  try {
+    bytes.at(0)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** Options by their names, not yet checked. */
 export type Values = Record<string, unknown>
 

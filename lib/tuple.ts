@@ -16,7 +16,7 @@ import { types } from 'node:util'
 
 import { RingleaderError } from './errors.js'
 import { keyTooLarge, maxKeyBytes } from './limits.js'
-import { refuse } from './options.js'
+import { isTakenAway, refuse } from './options.js'
 import { isWellFormed, largestUtf8, readText, writeText } from './text.js'
 
 export type TupleElement =
@@ -149,7 +149,10 @@ const writeScalar = (value: unknown, into: Buffer, at: number, limit: number): n
       return writeBigint(value, into, at, limit)
     default:
       if (value === null) return writeType(nullType, into, at, limit)
-      if (types.isUint8Array(value)) return writeBytes(value, into, at, limit)
+      if (types.isUint8Array(value)) {
+        if (isTakenAway(value)) break
+        return writeBytes(value, into, at, limit)
+      }
       if (!types.isDate(value) || Number.isNaN(value.getTime())) break
       return writeDouble(dateType, value.getTime(), into, at, limit)
   }

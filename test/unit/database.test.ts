@@ -390,3 +390,27 @@ test('arguments of the wrong kind are refused', async (t) => {
   ]
   for (const call of calls) t.is((await rejection(t, 'RL_INVALID_ARGUMENT', call)).fate, 'none')
 })
+
+test('bytes that have been taken away are refused', async (t) => {
+  const env = await openEnvironment(t)
+  const binary = env.database('b', { key: 'binary', value: 'binary' })
+  const tuples = env.database('t', { key: 'tuple' })
+  const detached = new Uint8Array(8)
+  structuredClone(detached, { transfer: [detached.buffer] })
+  const there = Buffer.from('a')
+  const calls: (() => unknown)[] = [
+    () => binary.put(there, detached),
+    () => binary.put(detached, there),
+    () => binary.get(detached),
+    () => binary.getInto(there, detached),
+    () => binary.putMany([[there, detached]]),
+    () => tuples.put(detached, 1),
+    () => tuples.put(['a', detached], 1),
+  ]
+  await binary.put(there, new Uint8Array())
+  for (const call of calls) t.is((await rejection(t, 'RL_INVALID_ARGUMENT', call)).fate, 'none')
+  t.is(binary.get(there)?.length, 0)
+  await rejection(t, 'RL_INVALID_ARGUMENT', () =>
+    binary.getInto(there, new Uint8Array(new SharedArrayBuffer(8))),
+  ).then(({ message }) => t.regex(message, /not shared/))
+})
