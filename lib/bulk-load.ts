@@ -3,6 +3,7 @@ import type { NativeLoader } from './binding.js'
 import type { Table } from './catalogue.js'
 import { valueRoom, writeValue } from './encodings.js'
 import { maxKeyBytes } from './limits.js'
+import { checkRow, checkStream } from './options.js'
 
 // Row header: key bytes u16 | value bytes u32.
 const headerBytes = 6
@@ -30,7 +31,8 @@ export class BulkLoad<K, V> {
   /** Resolves with the number of rows. */
   async run(rows: BulkRows<K, V>): Promise<number> {
     try {
-      for await (const [key, value] of rows) {
+      for await (const row of checkStream(rows, 'rows')) {
+        const [key, value] = checkRow(row)
         this.#add(key, value)
         if (this.#waiting > mostWaitingBytes) await this.#taken()
         // It has ended before its time: with an error, which this throws.

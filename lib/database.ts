@@ -18,7 +18,7 @@ import { invalidArgument } from './errors.js'
 import { rowKeyRange } from './key-range.js'
 import type { Appended } from './log-entry.js'
 import { OperationList } from './operation-bytes.js'
-import { asOptions, checkPosition, isTakenAway, refuse } from './options.js'
+import { asOptions, checkPosition, checkRow, isTakenAway, refuse } from './options.js'
 import { Range, type Pick, type RangeSource, type Row } from './range.js'
 import type { Entry } from './store-reads.js'
 
@@ -197,7 +197,8 @@ export class Database<K = string, V = unknown> {
       pipeline.checkOpen()
       const level = checkWriteOptions(options, durability)
       const operations = new OperationList()
-      for (const [key, value] of checkIterable(rows, 'rows')) {
+      for (const row of checkIterable(rows, 'rows')) {
+        const [key, value] = checkRow(row)
         operations.put(this.#table, key, value)
       }
       return pipeline.batch(operations, level)

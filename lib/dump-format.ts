@@ -20,10 +20,11 @@
 //
 // Both directions are streams: no more is in memory than a chunk and one row.
 import { isUtf8 } from 'node:buffer'
+import { types } from 'node:util'
 
 import { invalidArgument, RingleaderError, type ErrorCode } from './errors.js'
 import { maxKeyBytes, maxValueBytes } from './limits.js'
-import { checkInteger, refuse } from './options.js'
+import { checkInteger, checkStream, refuse } from './options.js'
 
 export type DumpFormat = 'bytevalue' | 'print'
 
@@ -93,6 +94,11 @@ const hexadecimal = (bytes: Buffer): string => bytes.toString('hex')
 
 const bufferOf = (bytes: Uint8Array): Buffer =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+
+const checkChunk = (chunk: Uint8Array): Uint8Array => {
+  if (types.isUint8Array(chunk)) return chunk
+  throw refuse('source', 'pieces that are strings or a Uint8Array', chunk)
+}
 
 const escapedName = (name: string): string =>
   // eslint-disable-next-line no-control-regex -- those are what has to be escaped
@@ -262,7 +268,7 @@ export class DumpParser {
 
   /** What is complete with this chunk. Nothing of it is shared with the chunk. */
   write(chunk: Uint8Array | string): DumpItem[] {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : bufferOf(chunk)
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : bufferOf(checkChunk(chunk))
     const items: DumpItem[] = []
     let from = 0
     while (from < bytes.length) {
@@ -385,6 +391,8 @@ export const readDump = async function* (
   options: DumpReadOptions = {},
 ): AsyncGenerator<DumpItem, void, undefined> {
   const parser = new DumpParser(options)
-  for await (const chunk of chunks) yield* parser.write(chunk)
+  for await (const chunk of typeof chunks === 'string' ? [chunks] : checkStream(chunks, 'source')) {
+    yield* parser.write(chunk)
+  }
   parser.end()
 }

@@ -146,6 +146,21 @@ export const refuse = (name: string, takes: string, value: unknown) => {
   return invalidArgument(`${name}: ${takes}, not ${short}`)
 }
 
+/** A row as it is given to be put. */
+export const checkRow = <K, V>(row: readonly [K, V]): readonly [K, V] => {
+  if (Array.isArray(row)) return row
+  throw refuse('rows', 'arrays of a key and a value', row)
+}
+
+/** Something to loop over, with or without waiting. */
+export const checkStream = <T extends object>(items: T, name: string): T => {
+  const given: unknown = items
+  if (typeof given === 'object' && given !== null) {
+    if (Symbol.asyncIterator in given || Symbol.iterator in given) return items
+  }
+  throw refuse(name, 'an iterable', items)
+}
+
 /** Whether bytes are no longer there: transferred, or cut off by a resizing of their buffer. */
 export const isTakenAway = (bytes: Uint8Array): boolean => {
   if (bytes.length > 0) return false
