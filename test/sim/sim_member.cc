@@ -60,6 +60,9 @@ void SimMember::NewDisk() {
   clock_base_ = store_->world().clock().Now();
   made_at_ = context_.schedule.now();
   invariants_ = {};
+  misread_ = 0;
+  hurt_ = false;
+  healthy_ = true;
   spoken_ = {};
   known_flushed_ = certain_ = {};
   known_terms_ = {};
@@ -157,7 +160,8 @@ void SimMember::Hurt(const std::optional<FaultRule>& rule, Nanos length) {
   hurt_ = true;
   healthy_ = false;
   if (rule) {
-    store_->disk().AddFault(*rule);
+    const uint64_t id = store_->disk().AddFault(*rule);
+    if (rule->action == FaultAction::kFlipBit) misread_ = id;
   } else {
     store_->disk().SetCapacity(store_->disk().used_bytes());
   }
@@ -172,6 +176,8 @@ void SimMember::HealDisk() {
 
 void SimMember::Stop(bool power) {
   Remember();
+  // A start that is misled by what it reads would cut what was flushed: that is a disk that lies.
+  if (misread_ != 0) store_->disk().RemoveFault(std::exchange(misread_, 0));
   // A save that is under way may get as far as the disk, or to its cache.
   if (up() && power && core_->state().promise.in_flight && !broken_ && rng_.Below(2) == 0) {
     const uint64_t rule = store_->disk().AddFault({.calls = Calls({SimCall::kSyncData})});
@@ -412,10 +418,10 @@ void SimMember::CheckCommit(Ballot reign, Lsn commit) {
   uint32_t copies = 0;
   for (const auto& member : context_.members) {
     const Member* known = now.Find(member->id());
-    const bool voter = known != nullptr && known->kind == MemberKind::kVoter &&
-                       known->incarnation == member->incarnation();
-    if (!voter) continue;
-    const bool flushed = member->HasFlushed(commit, ballot);
+    if (known == nullptr || known->kind != MemberKind::kVoter) continue;
+    // A disk that is gone may have had it.
+    const bool gone = known->incarnation != member->incarnation();
+    const bool flushed = gone || member->HasFlushed(commit, ballot);
     copies += flushed ? 1 : 0;
     if (now.rule == QuorumRule::kInSync && !flushed &&
         context_.witness.value().Holds(member->incarnation())) {

@@ -44,6 +44,7 @@ void DrawTimes(SimRng& rng, SimPlan* plan) {
   plan->election_timeout = (300 + rng.Below(1'000)) * kMilli;
   plan->heartbeat = plan->election_timeout / (3 + rng.Below(8));
   plan->lease = rng.Below(2) == 0 ? 0 : plan->election_timeout * (20 + rng.Below(70)) / 100;
+  if (plan->lease > 0) plan->lease = std::max(plan->lease, plan->heartbeat * 2);
   plan->fault_interval = (30 + rng.Below(rng.Below(2) == 0 ? 150 : 1'500)) * kMilli;
   plan->think_max = (50 + rng.Below(rng.Below(4) == 0 ? 50'000 : 4'000)) * kMicro;
   if (plan->Has(Fault::kDrift)) plan->drift_ppm = static_cast<uint32_t>(rng.Below(50'000));

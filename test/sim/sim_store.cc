@@ -167,6 +167,8 @@ Status SimStore::Open(Start* start, Checkpoint* checkpoint) {
 }
 
 Status SimStore::SaveCheckpoint(const Checkpoint& checkpoint) {
+  // What is committed may be on the disks of others only. Data ahead of its own log is none.
+  RL_RETURN_IF_ERROR(log_->WaitFor(checkpoint.state.position(), Level::kFlushed));
   RL_RETURN_IF_ERROR(ReplaceFile(Environment(), kCheckpointName, EncodeCheckpoint(checkpoint)));
   const Lsn position = checkpoint.state.position();
   if (position.value == 0) return Status::Ok();
