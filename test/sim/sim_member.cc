@@ -60,7 +60,7 @@ void SimMember::NewDisk() {
   clock_base_ = store_->world().clock().Now();
   made_at_ = context_.schedule.now();
   invariants_ = {};
-  misread_ = 0;
+  misreads_.clear();
   hurt_ = false;
   healthy_ = true;
   spoken_ = {};
@@ -161,7 +161,7 @@ void SimMember::Hurt(const std::optional<FaultRule>& rule, Nanos length) {
   healthy_ = false;
   if (rule) {
     const uint64_t id = store_->disk().AddFault(*rule);
-    if (rule->action == FaultAction::kFlipBit) misread_ = id;
+    if (rule->action == FaultAction::kFlipBit) misreads_.push_back(id);
   } else {
     store_->disk().SetCapacity(store_->disk().used_bytes());
   }
@@ -177,7 +177,7 @@ void SimMember::HealDisk() {
 void SimMember::Stop(bool power) {
   Remember();
   // A start that is misled by what it reads would cut what was flushed: that is a disk that lies.
-  if (misread_ != 0) store_->disk().RemoveFault(std::exchange(misread_, 0));
+  for (const uint64_t rule : std::exchange(misreads_, {})) store_->disk().RemoveFault(rule);
   // A save that is under way may get as far as the disk, or to its cache.
   if (up() && power && core_->state().promise.in_flight && !broken_ && rng_.Below(2) == 0) {
     const uint64_t rule = store_->disk().AddFault({.calls = Calls({SimCall::kSyncData})});

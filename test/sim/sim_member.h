@@ -190,7 +190,7 @@ class SimMember {
   TermTable known_terms_;
   bool hurt_ = false;  // the disk has had faults since it came up without any
   bool healthy_ = true;
-  uint64_t misread_ = 0;  // the rule by which reads are wrong
+  std::vector<uint64_t> misreads_;  // the rules by which reads are wrong
 };
 
 }  // namespace ringleader::simulator

@@ -130,7 +130,10 @@ bool SimRun::IsQuorum(uint32_t core) const {
         const bool counts = one.kind == MemberKind::kVoter && (core >> one.id.value & 1) != 0 &&
                             there.incarnation() == one.incarnation;
         voters += counts ? 1 : 0;
-        leads = leads || (counts && one.priority > 0);
+        // A core whose freshest log is that of a member that never leads may not get going where
+        // the others' logs have left its history.
+        if (one.kind == MemberKind::kVoter && one.priority == 0) return false;
+        leads = leads || counts;
         if (counts && now.rule == QuorumRule::kInSync && now.voters == 2 &&
             !witness_.value().Holds(one.incarnation)) {
           leads = false;
@@ -151,7 +154,7 @@ uint32_t SimRun::ChooseCore() {
     const auto core = static_cast<uint32_t>(rng_.Below(all + 1));
     if (IsQuorum(core)) return core;
   }
-  return all;
+  return IsQuorum(all) ? all : 0;
 }
 
 void SimRun::Live() {
@@ -162,6 +165,7 @@ void SimRun::Live() {
     if (!member->up()) member->Start();
   }
   const uint32_t core = ChooseCore();
+  if (core == 0) return;  // nobody has to recover
   network_.Freeze(core);
   witness_.Freeze();
   std::vector<SimMember*> members;

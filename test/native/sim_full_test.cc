@@ -1,0 +1,26 @@
+// The full simulator with a small budget: each seed twice, with the same hash. Long runs:
+// npm run sim:full.
+#include "harness.h"
+#include "sim_run.h"
+
+namespace ringleader {
+namespace {
+
+using namespace simulator;
+
+TEST(sim_full, groups_keep_their_promises) {
+  for (uint64_t i = 0; i < test::Scale(20); ++i) {
+    const uint64_t seed = test::Seed() * 1000 + i;
+    const SimPlan plan = DrawPlan(seed, 400, 0);
+    const SimReport report = SimRun(plan, false).Run();
+    if (!report.problem.empty()) {
+      throw test::Failure{report.problem + "\n    npm run sim:full -- --ops 400 --seed " +
+                          std::to_string(seed)};
+    }
+    CHECK(report.acknowledged > 0);
+    CHECK_EQ(SimRun(plan, false).Run().hash, report.hash);
+  }
+}
+
+}  // namespace
+}  // namespace ringleader
