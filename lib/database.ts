@@ -254,7 +254,12 @@ export class Database<K = string, V = unknown> {
    * Adds to a number, of a database with `value: 'number'`, and gives the sum; where there is no
    * row, 0 is added to. Rejects with RL_INVALID_ARGUMENT where the sum is not a number.
    */
-  async add(key: K, delta: number, options?: WriteOptions): Promise<number> {
+  async add(
+    this: Database<K, number>,
+    key: K,
+    delta: number,
+    options?: WriteOptions,
+  ): Promise<number> {
     if (this.#table.value !== 'number') {
       throw invalidArgument(`add: values of database ${this.name} are ${this.#table.value}`)
     }

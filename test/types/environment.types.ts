@@ -75,6 +75,8 @@ export const refused = async (env: Environment) => {
   const user: User = users.get('ada')
   // @ts-expect-error: values are users
   await users.put('ada', 5)
+  // @ts-expect-error: only numbers can be added to
+  await users.add('ada', 5)
   // @ts-expect-error: options are known
   users.range({ from: 'a' })
   await env.transaction((tx) => {

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import test from 'ava'
-import type { Receipt } from 'ringleader'
+import type { Database, Receipt } from 'ringleader'
 
 import { openEnvironment, smallEnvironment } from '../support/environments.js'
 import { patternBytes } from '../support/logs.js'
@@ -379,7 +379,7 @@ test('arguments of the wrong kind are refused', async (t) => {
     () => database.compareAndSet('a', { version: 1, value: 1 }, 1),
     () => database.compareAndSet('a', { version: -1 }, 1),
     () => database.compareAndRemove('a', { version: 0.5 }),
-    () => database.add('a', 1),
+    () => (database as Database<string, number>).add('a', 1),
     () => numbers.add('a', NaN),
     () => numbers.add('a', '1' as never),
     () => numbers.put('a', '1' as never),

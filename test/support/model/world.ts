@@ -300,14 +300,16 @@ export class World {
         assert.equal(taken === undefined ? undefined : kind.numberOf(taken), before)
         return undefined
       }
-      case 'add':
+      case 'add': {
+        const numbers = database as Database<unknown, number>
         if (kind.options.value !== 'number') {
-          const code = await failureOf(() => database.add(at, atomic.delta))
+          const code = await failureOf(() => numbers.add(at, atomic.delta))
           assert.equal(code, 'RL_INVALID_ARGUMENT')
           return before
         }
-        assert.equal(await database.add(at, atomic.delta), (before ?? 0) + atomic.delta)
+        assert.equal(await numbers.add(at, atomic.delta), (before ?? 0) + atomic.delta)
         return (before ?? 0) + atomic.delta
+      }
     }
   }
 
