@@ -43,7 +43,8 @@ export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
  * - `msgpack`: MessagePack. Besides what JSON has: undefined inside of objects, bytes, dates,
  *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers
  *   or booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as
- *   `__proto_`.
+ *   `__proto_`. Of other classes only a part comes back, in another form: a Set as an array, a
+ *   RegExp as its source, an object without its class. A lone surrogate comes back as U+FFFD.
  * - `number`: numbers, in 8 bytes (float64, little-endian): the encoding that `add` works on.
  */
 export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack' | 'number'
