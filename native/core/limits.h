@@ -16,9 +16,6 @@ inline constexpr size_t kMaxTerms = 1024;
 // Terms in one message. A replica with more terms than that which the primary knows nothing of gets
 // a snapshot.
 inline constexpr size_t kMaxTermsInMessage = 64;
-// Configurations in one message. Records with more than that are sent in several.
-inline constexpr size_t kMaxConfigurationsInMessage = 64;
-
 // How far a message may raise the counter of ballots at once: more is damage, and would use the
 // counter up.
 inline constexpr uint32_t kMaxBallotJump = uint32_t{1} << 20;

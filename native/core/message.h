@@ -117,9 +117,8 @@ struct Records {
   bool from_primary = true;  // of the message's ballot; otherwise only a copy of another replica's
   bool resent = false;       // they, or some of them, have been sent before
   uint8_t levels = 0;        // AckLevel bits that somebody waits for
-  std::vector<TermStart> terms;                 // that begin in it
-  std::vector<ConfigurationAt> configurations;  // that end in it
-  Bytes bytes;  // filled in and taken out by the driver; not looked at
+  std::vector<TermStart> terms;  // that begin in it
+  Bytes bytes;                   // filled in and taken out by the driver; not looked at
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("previous", self.previous);
@@ -130,7 +129,6 @@ struct Records {
     field("resent", self.resent);
     field("levels", self.levels);
     field("terms", self.terms);
-    field("configurations", self.configurations);
     field("bytes", self.bytes);
   }
 };

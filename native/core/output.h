@@ -28,7 +28,6 @@ struct AppendRecords {
   Lsn from, end;  // of `bytes`, after what is there already has been left out
   Bytes bytes;    // into the message that was received
   std::vector<TermStart> terms;
-  std::vector<ConfigurationAt> configurations;
 };
 // Write this primary's TERM record at the end of the log, and let writers in behind it.
 struct AppendTerm {
@@ -52,8 +51,8 @@ using LogAction = std::variant<AppendRecords, AppendTerm, AppendConfiguration, S
                                ResumeWriters, RollBack>;
 
 // Send Records: from `previous.lsn` on, whole records, at least one, of at most `limit_bytes` where
-// more than one, not beyond `end_limit`; then answer Shipped. The driver fills in message.end,
-// terms and configurations through Replicator::Complete, and the bytes.
+// more than one, not beyond `end_limit`; then answer Shipped. The driver fills in message.end
+// and the terms through Replicator::Complete, and the bytes.
 struct Ship {
   MemberId to;
   Records head;

@@ -61,6 +61,10 @@ bool Replicator::LeaseHolds() const {
   const PrimaryState& primary = state_.primary;
   if (options_.lease == 0 || primary.lease_dropped || options_.base_api) return false;
   if (configuration().rule != QuorumRule::kVotes || !ElectionSafe()) return false;
+  // Who promised to elect nobody has to be among any voters that elect.
+  for (const Configuration* one : InEffect()) {
+    if (2 * one->votes <= one->voters) return false;
+  }
   const Nanos drift = options_.lease / 1'000'000 * options_.clock_drift_ppm;
   return options_.lease > drift && HasQuorum(options_.lease - drift);
 }

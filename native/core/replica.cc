@@ -84,7 +84,6 @@ void Replicator::Unfollow() {
   // What the driver has in hand is answered whoever leads.
   state_.replica.appending = before.appending;
   state_.replica.new_terms = before.new_terms;
-  state_.replica.new_configurations = before.new_configurations;
   fetch.wanted = keeps_fetching && fetch.keeping;
   state_.replica.fetch = fetch;
 }
@@ -193,13 +192,9 @@ void Replicator::TakeRecords(const Records& records, bool from_primary) {
   const uint64_t skip = log.end - from;
   append.bytes = skip < records.bytes.size() ? records.bytes.subspan(skip) : Bytes();
   append.terms = rows;
-  for (const ConfigurationAt& at : records.configurations) {
-    if (at.end > log.end) append.configurations.push_back(at);
-  }
   replica.appending = records.end;
   replica.appending_primarys = from_primary;
   replica.new_terms = append.terms;
-  replica.new_configurations = append.configurations;
   out_->log.push_back(std::move(append));
 }
 

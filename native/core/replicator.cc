@@ -167,9 +167,6 @@ Message Replicator::Complete(const Ship& ship, Lsn end) const {
   Records records = ship.head;
   records.end = end;
   records.terms = state_.log.terms.Between(records.previous.lsn, end, kMaxTermsInMessage);
-  for (const ConfigurationAt& at : state_.log.configurations) {
-    if (at.end > records.previous.lsn && at.end <= end) records.configurations.push_back(at);
-  }
   return Envelope(ship.to, std::move(records));
 }
 
@@ -213,8 +210,7 @@ void Replicator::On(const LogAppended& event) {
   RL_CHECK(event.end <= replica.appending);
   const bool grown = event.end > log.end;
   log.end = event.end;
-  TakeTables(event.end, replica.new_terms,
-             event.configurations.empty() ? replica.new_configurations : event.configurations);
+  TakeTables(event.end, replica.new_terms, event.configurations);
   if (replica.appending_primarys) {
     // What came from the primary follows what was certainly the primary's.
     replica.matched = std::max(replica.matched, event.end);
@@ -222,7 +218,6 @@ void Replicator::On(const LogAppended& event) {
   }
   replica.appending = Lsn(0);
   replica.new_terms.clear();
-  replica.new_configurations.clear();
   if (grown) {
     replica.missing_at = 0;
     replica.missing_wait = 0;
@@ -237,7 +232,7 @@ void Replicator::TakeTables(Lsn end, const std::vector<TermStart>& terms,
     if (row.start < end) RL_CHECK(state_.log.terms.Add(row));
   }
   for (const ConfigurationAt& at : configurations) {
-    if (at.end > end) continue;
+    RL_CHECK(at.end <= end);
     state_.log.configurations.push_back(at);
     Tell(NoticeKind::kConfigured).position = state_.log.terms.PositionAt(at.end);
   }

@@ -175,7 +175,6 @@ struct ReplicaState {
   Lsn appending;
   bool appending_primarys = false;
   std::vector<TermStart> new_terms;
-  std::vector<ConfigurationAt> new_configurations;
   Nanos heard_at = 0;
   Nanos quorum_at = 0;  // when it last said that it has its quorum
   Nanos lease_until = 0;
@@ -201,7 +200,6 @@ struct ReplicaState {
     field("appending", self.appending);
     field("appending_primarys", self.appending_primarys);
     field("new_terms", self.new_terms);
-    field("new_configurations", self.new_configurations);
     field("heard_at", self.heard_at);
     field("quorum_at", self.quorum_at);
     field("lease_until", self.lease_until);

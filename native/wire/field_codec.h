@@ -35,7 +35,6 @@ template <typename T>
 constexpr size_t LimitOf() {
   if constexpr (std::is_same_v<T, uint8_t>) return kMaxContactBytes;
   if constexpr (std::is_same_v<T, TermStart>) return kMaxTermsInMessage;
-  if constexpr (std::is_same_v<T, ConfigurationAt>) return kMaxConfigurationsInMessage;
   if constexpr (std::is_same_v<T, Member>) return kMaxMembers;
 }
 

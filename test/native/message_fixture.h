@@ -184,7 +184,6 @@ inline std::vector<Message> SampleShipping() {
   records.resent = true;
   records.levels = kFlushed;
   records.terms = SampleTerms();
-  records.configurations = {SampleConfiguration()};
   records.bytes = kSamplePayload;
   Records copied;
   copied.previous = kLast;

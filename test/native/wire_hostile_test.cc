@@ -163,23 +163,18 @@ Code AckCode(const std::vector<TermStart>& rows) {
   }));
 }
 
-// Configurations at ascending places with so many members each.
-Code ConfigurationsCode(size_t count, size_t members, bool ascending = true) {
-  return CodeOf(FrameOfFields(Records{}, [&](Encoder& out) {
-    out.Zeros(5);
-    out.Raw(std::vector<uint8_t>{1, 0, 0});  // from_primary, resent, levels
-    out.Zeros(1);
-    out.Varint(count);
-    for (size_t i = 0; i < count; ++i) {
-      out.Varint(ascending ? i + 1 : 1);
-      out.Raw(std::vector<uint8_t>{1, 1, 3, 2, 2});
-      out.Varint(members);
-      for (size_t id = 0; id < members; ++id) {
-        out.Varint(id + 1);
-        out.Fixed(uint64_t{0});
-        out.Raw(std::vector<uint8_t>{1, 100});
-      }
+// A snapshot's configuration with so many members, in the order of their ids or all of one id.
+Code ConfigurationCode(size_t members, bool ascending = true) {
+  return CodeOf(FrameOfFields(SnapshotPiece{}, [&](Encoder& out) {
+    out.Zeros(6);  // id, total_bytes, position, no terms, end
+    out.Raw(std::vector<uint8_t>{1, 1, 3, 2, 2});
+    out.Varint(members);
+    for (size_t id = 0; id < members; ++id) {
+      out.Varint(ascending ? id + 1 : 1);
+      out.Fixed(uint64_t{0});
+      out.Raw(std::vector<uint8_t>{1, 100});
     }
+    out.Zeros(2);  // offset, last
   }));
 }
 
@@ -187,8 +182,7 @@ TEST(wire_hostile, limits_of_vectors) {
   for (const size_t over : {0, 1, 2}) {
     const Code expected = over < 2 ? Code::kOk : Code::kCorruption;
     CHECK_EQ(AckCode(RowsOf(kMaxTermsInMessage - 1 + over)), expected);
-    CHECK_EQ(ConfigurationsCode(1, kMaxMembers - 1 + over), expected);
-    CHECK_EQ(ConfigurationsCode(kMaxConfigurationsInMessage - 1 + over, 1), expected);
+    CHECK_EQ(ConfigurationCode(kMaxMembers - 1 + over), expected);
     const std::vector<uint8_t> contact(kMaxContactBytes - 1 + over);
     CHECK_EQ(CodeOf(FrameOfFields(Hello{},
                                   [&](Encoder& out) {
@@ -216,8 +210,8 @@ TEST(wire_hostile, orders_of_vectors) {
   std::swap(rows[0], rows[1]);
   CHECK_EQ(AckCode(rows), Code::kCorruption);
   CHECK_EQ(AckCode({RowsOf(1)[0], RowsOf(1)[0]}), Code::kCorruption);
-  CHECK_EQ(ConfigurationsCode(2, 1), Code::kOk);
-  CHECK_EQ(ConfigurationsCode(2, 1, false), Code::kCorruption);
+  CHECK_EQ(ConfigurationCode(2), Code::kOk);
+  CHECK_EQ(ConfigurationCode(2, false), Code::kCorruption);
 }
 
 // The largest message that the limits allow has room.
@@ -227,15 +221,6 @@ TEST(wire_hostile, the_largest_message) {
   records.previous = {{Term(UINT32_MAX), Incarnation(1)}, kMaxLsn};
   records.end = records.commit = records.log_end = kMaxLsn;
   records.terms = RowsOf(kMaxTermsInMessage);
-  for (uint64_t i = 0; i < kMaxConfigurationsInMessage; ++i) {
-    ConfigurationAt at{Lsn(kMaxLsn.value - kMaxConfigurationsInMessage + i), {}};
-    at.configuration = {UINT64_MAX, QuorumRule::kInSync, UINT32_MAX, UINT32_MAX, UINT32_MAX, {}};
-    for (uint32_t id = 0; id < kMaxMembers; ++id) {
-      at.configuration.members.push_back({MemberId(UINT32_MAX - 100 + id), Incarnation(UINT64_MAX),
-                                          MemberKind::kView, UINT32_MAX});
-    }
-    records.configurations.push_back(at);
-  }
   records.bytes = Bytes(payload).first(kMaxAppendBytes);
   const Frame frame = FrameOf(SampleOf(1, 2, records));
   CHECK(frame.size() <= kMaxFrameBytes);

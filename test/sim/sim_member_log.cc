@@ -139,7 +139,6 @@ void SimMember::RollBackNow() {
   Step(LogRolledBack{to.value()});
 }
 
-// Runs are cut where a message can hold no more terms or configurations.
 Event SimMember::SendShip(const Ship& ship) {
   const Lsn from = ship.head.previous.lsn;
   std::unique_ptr<RawReader>& reader = shippers_[ship.to.value];
@@ -149,9 +148,6 @@ Event SimMember::SendShip(const Ship& ship) {
   auto run = reader->Next(ship.limit_bytes, limit);
   if (run.ok()) {
     if (run->terms.size() > kMaxTermsInMessage) limit = run->terms[kMaxTermsInMessage].start;
-    if (run->configurations.size() > kMaxConfigurationsInMessage) {
-      limit = std::min(limit, run->configurations[kMaxConfigurationsInMessage - 1].end);
-    }
     if (limit < ship.end_limit) {
       reader->Seek(from);
       run = reader->Next(ship.limit_bytes, limit);
