@@ -439,7 +439,8 @@ void SimMember::CheckLead() {
   if (row == nullptr || row->end <= state_.position()) return;
   if (store_->end() < row->end) return Fail("leads without what was committed");
   if (row->lsn < store_->start()) return;
-  const auto entry = store_->log().Read(row->lsn)->Next();
+  const auto reader = store_->log().Read(row->lsn);
+  const auto entry = reader->Next();
   if (!entry.ok() && hurt_) return;
   if (!entry.ok() || !entry.value() || HashOfEntry(*entry.value()) != row->entry) {
     Fail("leads with something else than what was committed");

@@ -133,11 +133,9 @@ bool SimRun::IsQuorum(uint32_t core) const {
         // A core whose freshest log is that of a member that never leads may not get going where
         // the others' logs have left its history.
         if (one.kind == MemberKind::kVoter && one.priority == 0) return false;
-        leads = leads || counts;
-        if (counts && now.rule == QuorumRule::kInSync && now.voters == 2 &&
-            !witness_.value().Holds(one.incarnation)) {
-          leads = false;
-        }
+        // Under the in-sync rule it takes one that the register holds.
+        const bool may = now.rule != QuorumRule::kInSync || witness_.value().Holds(one.incarnation);
+        leads = leads || (counts && may);
       }
       const bool enough = now.rule == QuorumRule::kInSync
                               ? voters == now.voters
