@@ -118,13 +118,18 @@ SimReport SimRun::Run() {
 }
 
 bool SimRun::IsQuorum(uint32_t core) const {
-  bool leads = false;
+  bool known = false;
   for (const auto& member : context_.members) {
     if (!member->up()) continue;
     // In every configuration that somebody has, committed or not.
     for (const ConfigurationAt& at : member->core().state().log.configurations) {
       const Configuration& now = at.configuration;
+      // A register that has gone on without a member waits for one that knows why.
+      if (now.rule == QuorumRule::kInSync && now.version != NewestConfiguration()->version) {
+        return false;
+      }
       uint32_t voters = 0;
+      bool leads = false;
       for (const Member& one : now.members) {
         const SimMember& there = *context_.members[one.id.value];
         const bool counts = one.kind == MemberKind::kVoter && (core >> one.id.value & 1) != 0 &&
@@ -140,10 +145,11 @@ bool SimRun::IsQuorum(uint32_t core) const {
       const bool enough = now.rule == QuorumRule::kInSync
                               ? voters == now.voters
                               : voters >= std::max(now.votes, now.copies);
-      if (!enough) return false;
+      if (!enough || !leads) return false;
+      known = true;
     }
   }
-  return leads;
+  return known;
 }
 
 uint32_t SimRun::ChooseCore() {
