@@ -170,6 +170,7 @@ void SimMember::Hurt(const std::optional<FaultRule>& rule, Nanos length) {
 
 void SimMember::HealDisk() {
   healthy_ = true;
+  if (context_.frozen) cut_next_ = false;
   store_->disk().RemoveAllFaults();
   store_->disk().SetCapacity(UINT64_MAX);
 }
