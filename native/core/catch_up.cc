@@ -66,8 +66,18 @@ MemberId Replicator::PeerToAsk() const {
   return others[replica.missing_tries / 2 % others.size()];
 }
 
-void Replicator::On(const Message&, const Refusal&) {
-  // The next try goes to somebody else; there is nothing to learn from it.
+// Of a donor: the member with the freshest log may not lead, and this one, which may, has another
+// history. The donor's last term is newer, so its primary was elected without what this log has
+// beyond the fork; whoever elected it has promised never to acknowledge that any more. It is given
+// up as on the word of that primary, and the next canvass fetches the donor's records.
+void Replicator::On(const Message& message, const Refusal& refusal) {
+  const LogState& log = state_.log;
+  if (message.from != state_.election.donor) return;  // the next try goes to somebody else
+  if (log.rolling_back || state_.replica.appending.value != 0) return;
+  if (refusal.end.term <= log.terms.last()) return;
+  const Lsn fork = log.terms.Fork(log.end, refusal.terms, refusal.end.lsn);
+  if (fork == Lsn(0) || fork < log.start || fork >= log.end) return;
+  Diverged(fork);
 }
 
 void Replicator::On(const Message& message, const Outdated& outdated) {

@@ -6,6 +6,7 @@
 // the same configuration would otherwise count quorums that never meet. A learner becomes a voter
 // only when it has flushed the log as it was when this reign began, or the group would be left
 // waiting for a member that has to catch up first.
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -77,8 +78,19 @@ void Replicator::On(const ChangeMembers& event) {
   }
   Result<Configuration> next = Apply(configuration(), event.change);
   if (!next.ok()) return refuse("no such step from this configuration");
+  if (next->rule == QuorumRule::kInSync && !SomebodyInSync(*next)) {
+    return refuse("no other voter is in sync");
+  }
   primary.changing = next->version;
   out_->log.push_back(AppendConfiguration{std::move(*next)});
+}
+
+// Whether a voter of the configuration is in the register. Without one nobody could ever lead.
+bool Replicator::SomebodyInSync(const Configuration& configuration) const {
+  return std::any_of(
+      configuration.members.begin(), configuration.members.end(), [this](const Member& member) {
+        return member.kind == MemberKind::kVoter && state_.in_sync.known.Holds(member.incarnation);
+      });
 }
 
 void Replicator::On(const ConfigurationAppended& event) {

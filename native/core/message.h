@@ -186,7 +186,8 @@ struct Ack {
 };
 
 // Replica -> replica (or primary): "send me records from there". Answered with Records, or with
-// Refusal where the log does not hold them or holds something else.
+// Refusal where the log does not hold them or holds something else: then with where it ends and the
+// newest terms of it, as an Ack has them.
 struct Request {
   Position from;
   uint64_t limit_bytes = 0;
@@ -200,8 +201,14 @@ struct Request {
 };
 struct Refusal {
   Position from;
+  Position end;
+  std::vector<TermStart> terms;
 
-  static constexpr auto Fields(auto& self, auto&& field) { field("from", self.from); }
+  static constexpr auto Fields(auto& self, auto&& field) {
+    field("from", self.from);
+    field("end", self.end);
+    field("terms", self.terms);
+  }
 };
 
 // --- Joining -------------------------------------------------------------------------------------

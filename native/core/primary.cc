@@ -176,7 +176,8 @@ void Replicator::On(const Message& message, const Request& request) {
   const bool held = from >= log.start && from < log.end && !log.rolling_back &&
                     log.terms.At(from) == request.from.term;
   if (!held) {
-    SendTo(message.from, Refusal{request.from});
+    SendTo(message.from, Refusal{request.from, log.terms.PositionAt(log.end),
+                                 log.terms.Newest(kMaxTermsInMessage)});
     return;
   }
   Ship ship;

@@ -192,6 +192,7 @@ class Replicator {
   void On(const FoundGroup& event);
   void On(const ConfigurationAppended& event);
   void Found();
+  bool SomebodyInSync(const Configuration& configuration) const;
   void ConfigurationsCommitted();
 
   // --- insync.cc

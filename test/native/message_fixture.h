@@ -210,7 +210,7 @@ inline std::vector<Message> SampleShipping() {
           SampleOf(1, 2, ack),
           SampleOf(1, 2, Ack{}),
           SampleOf(3, 1, Request{kLast, 65536, true}),
-          SampleOf(1, 3, Refusal{kLast})};
+          SampleOf(1, 3, Refusal{kLast, {kSecondBallot, Lsn(160)}, SampleTerms()})};
 }
 
 inline std::vector<Message> SampleJoining() {

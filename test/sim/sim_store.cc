@@ -114,7 +114,10 @@ Status SimStore::OpenLog() {
   // Pieces of a transaction that never came to its end were never promised to anybody, and whoever
   // ships the rest may have other ones.
   const LogStat stat = log_->Stat();
-  return stat.visible < stat.tail ? log_->RollBack(stat.visible) : Status::Ok();
+  if (stat.visible == stat.tail) return Status::Ok();
+  // What is visible may end with padding.
+  RL_ASSIGN_OR_RETURN(const Lsn end, log_->LastEnd(stat.visible));
+  return log_->RollBack(end);
 }
 
 Status SimStore::LoadCheckpoint(Checkpoint* checkpoint) {
