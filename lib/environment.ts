@@ -160,8 +160,8 @@ export class Environment {
    * must not have effects of its own that cannot be repeated. When it throws, nothing has happened,
    * and this rejects with the same.
    *
-   * Nor must it wait for a commit of anybody else to what it reads: that would be a conflict in every
-   * attempt, and from the third one on the commit waits for it in turn, for up to a second.
+   * Nor must it wait for a commit of anybody else to what it reads: that would be a conflict in
+   * every attempt, and from the third one on the commit waits for it in turn, for up to a second.
    *
    * Rejects with fate `none` with RL_CONFLICT (only with `retry`), RL_TIMEOUT, RL_TOO_LARGE (4 GiB
    * of writes), RL_DROPPED, RL_BUSY (too many readers), RL_NO_SPACE or RL_FAILED; with fate
