@@ -5,16 +5,16 @@
 // without another look at it (a string or bytes), `writeValue` writes that, or says that it does
 // not fit; then the caller makes `valueRoom` bytes of room and writes again.
 //
-// Whatever cannot come back as it was put is refused when it is put: RL_INVALID_ARGUMENT for what
-// the encoding does not take, RL_TOO_LARGE for too much of it. Stored bytes that are none of the
-// encoding's are RL_CORRUPTION.
+// Whatever cannot come back is refused when it is put: RL_INVALID_ARGUMENT for what the encoding
+// does not take, RL_TOO_LARGE for too much of it. What comes back is what was put, except where
+// ValueEncoding says more of `json` and `msgpack`. Stored bytes that are none of the encoding's are
+// RL_CORRUPTION.
 import { types } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 
-import { Packr, RESET_BUFFER_MODE } from 'msgpackr'
-
 import { invalidArgument, RingleaderError } from './errors.js'
 import { keyTooLarge, maxKeyBytes, maxValueBytes, valueTooLarge } from './limits.js'
+import { packMessage, unpackMessage } from './message-pack.js'
 import { isTakenAway, refuse } from './options.js'
 import { isWellFormed, largestUtf8, readText, writeText } from './text.js'
 import { behindElements, readTuple, writeTuple, type TupleElement } from './tuple.js'
@@ -38,13 +38,17 @@ export type KeyEncoding = 'binary' | 'utf8' | 'tuple'
  * part
  *   of a larger ArrayBuffer.
  * - `utf8`: strings.
- * - `json`: what JSON.stringify takes, except functions, symbols and undefined. Inside of objects
- *   and arrays these become nothing or null, as JSON.stringify has it.
+ * - `json`: what JSON.stringify takes, except functions, symbols and undefined, in the form that it
+ *   gives it: inside of objects and arrays these become nothing or null, as do NaN and infinities;
+ *   a date becomes a string; of a Map, a Set or bytes nothing useful is left.
  * - `msgpack`: MessagePack. Besides what JSON has: undefined inside of objects, bytes, dates,
  *   bigints, NaN and infinities. A Map comes back as an object (its keys must be strings, numbers
- *   or booleans), a Uint8Array as a Buffer, -0 as 0, and a property named `__proto__` as
- *   `__proto_`. Of other classes only a part comes back, in another form: a Set as an array, a
- *   RegExp as its source, an object without its class. A lone surrogate comes back as U+FFFD.
+ *   or booleans, of different names as strings), a Uint8Array as a Buffer, -0 as 0, a hole in an
+ *   array as undefined, a lone surrogate as U+FFFD or in three of these, and a property named
+ *   `__proto__` as `__proto_`. An object of another class comes back without it, with what its
+ *   toJSON gives or its own properties. Refused are those whose properties are not what they hold:
+ *   Set, RegExp, Error, Promise, boxed primitives, ArrayBuffer, DataView and typed arrays other
+ *   than Uint8Array.
  * - `number`: numbers, in 8 bytes (float64, little-endian): the encoding that `add` works on.
  */
 export type ValueEncoding = 'binary' | 'utf8' | 'json' | 'msgpack' | 'number'
@@ -238,23 +242,10 @@ const readJson = (bytes: Buffer, from: number, to: number): unknown => {
   }
 }
 
-// Without records, whose structures would be shared between values: every value stands alone, and
-// is plain MessagePack for everybody else.
-const packr = new Packr({
-  useRecords: false,
-  mapsAsObjects: true,
-  variableMapSize: true,
-  useBigIntExtension: true,
-  copyBuffers: true,
-  writeFunction: () => {
-    throw new TypeError('it has a function')
-  },
-})
-
 const prepareMsgpack = (value: unknown): Uint8Array => {
   if (value === undefined) throw refuse('value', 'what MessagePack can hold', value)
   try {
-    return packr.pack(value, RESET_BUFFER_MODE)
+    return packMessage(value)
   } catch (error) {
     throw notEncoded('msgpack', error)
   }
@@ -262,7 +253,7 @@ const prepareMsgpack = (value: unknown): Uint8Array => {
 
 const readMsgpack = (bytes: Buffer, from: number, to: number): unknown => {
   try {
-    return packr.unpack(bytes, { start: from, end: to })
+    return unpackMessage(bytes, from, to)
   } catch (error) {
     throw notDecoded('msgpack', error)
   }

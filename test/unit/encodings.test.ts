@@ -1,5 +1,7 @@
 // What goes into a key or value comes out again, keys are in their documented order, and the rest
 // is refused.
+import { runInNewContext } from 'node:vm'
+
 import { keyCodecs, valueCodecs, valueRoom, writeValue, type KeyCodec } from '#lib/encodings'
 import { maxKeyBytes, maxValueBytes } from '#lib/limits'
 import test, { type ExecutionContext } from 'ava'
@@ -27,6 +29,15 @@ const decode = <T>(codec: { read: KeyCodec<T>['read'] }, bytes: Uint8Array): T =
   const value = codec.read(around, 10, 10 + bytes.length)
   around.fill(0xaa)
   return value
+}
+
+// With a class of its own.
+class Holder {
+  readonly held: unknown
+
+  constructor(held: unknown) {
+    this.held = held
+  }
 }
 
 const plain = (bytes: Uint8Array | undefined) => bytes && Uint8Array.from(bytes)
@@ -453,6 +464,67 @@ test('msgpack refuses what it cannot hold, and goes on working', async (t) => {
   for (const hex of ['', '81', 'a5', '0000', '82a161', 'd47200', 'dfffffffff']) {
     await isCorrupt(t, valueCodecs.msgpack, hex)
   }
+})
+
+test('msgpack refuses what would come back as something else', async (t) => {
+  const elsewhere = (code: string): unknown => runInNewContext(code)
+  class Names extends Map<string, number> {}
+  const refused: unknown[] = [
+    new Map([[{}, 1]]),
+    new Map([[1n, 1]]),
+    new Map([[undefined, 1]]),
+    new Map<unknown, number>([
+      [1, 1],
+      ['1', 2],
+    ]),
+    new Names([['a', 1]]),
+    new Set([1]),
+    /a/g,
+    new Error('no'),
+    Promise.resolve(1),
+    new WeakMap(),
+    new WeakSet(),
+    new Float32Array([1.5]),
+    new Uint8ClampedArray(1),
+    new DataView(new ArrayBuffer(1)),
+    new ArrayBuffer(1),
+    new SharedArrayBuffer(1),
+    Object(1),
+    Object('a'),
+    Object(true),
+    Object(1n),
+    elsewhere('new Date(0)'),
+    elsewhere('Uint8Array.of(1)'),
+    elsewhere('new Map([[{}, 1]])'),
+  ]
+  for (const value of refused) {
+    const nested = [value, [value], { a: { b: value } }, new Map([['a', value]])]
+    for (const given of [...nested, { toJSON: undefined, a: value }, new Holder(value)]) {
+      const error = await rejection(t, 'RL_INVALID_ARGUMENT', () => roundTrip('msgpack', given))
+      t.regex(error.message, /^value: cannot be encoded as msgpack: it has /)
+    }
+    t.deepEqual(roundTrip('msgpack', { a: [1] }), { a: [1] })
+  }
+  const bare = Object.assign(Object.create(null), { a: 1 }) as unknown
+  for (const value of [bare, elsewhere('({ a: 1 })'), { toJSON: 1, a: 1 }]) {
+    t.is((roundTrip('msgpack', value) as { a: number }).a, 1)
+  }
+  t.deepEqual(roundTrip('msgpack', new Map<unknown, unknown>([[1, new Map([[true, 2]])]])), {
+    1: { true: 2 },
+  })
+})
+
+test('a msgpack value may encode others while it is encoded', (t) => {
+  const other = new Map([['other', Uint8Array.of(1)]])
+  const given = {
+    before: 'before',
+    get inner() {
+      roundTrip('msgpack', other)
+      return new Map([['a', 1]])
+    },
+    after: 'after',
+  }
+  t.deepEqual(roundTrip('msgpack', given), { before: 'before', inner: { a: 1 }, after: 'after' })
 })
 
 test('a value that does not fit is written when there is room', (t) => {
