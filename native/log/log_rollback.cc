@@ -93,7 +93,7 @@ Status CutLog(const SegmentFiles& files, Lsn start, Lsn to) {
 Result<Lsn> Log::LastEnd(Lsn at) {
   if (closed_) return Status(Code::kClosed, "the log is closed");
   const Lsn visible(region()->ends.visible.load(std::memory_order_acquire));  // pairs with W1
-  if (at >= visible) return visible;
+  at = std::min(at, visible);  // which may be the end of padding
   RL_RETURN_IF_ERROR(flusher_->WaitFor(at, Level::kWritten));
   return LastEndAtOrBelow(*files_, region()->header.group_id,
                           Lsn(region()->space.start.load(std::memory_order_acquire)), at);

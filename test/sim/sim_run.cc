@@ -135,12 +135,13 @@ bool SimRun::IsQuorum(uint32_t core) const {
         const bool counts = one.kind == MemberKind::kVoter && (core >> one.id.value & 1) != 0 &&
                             there.incarnation() == one.incarnation;
         voters += counts ? 1 : 0;
-        // A core whose freshest log is that of a member that never leads may not get going where
-        // the others' logs have left its history.
-        if (one.kind == MemberKind::kVoter && one.priority == 0) return false;
+        // A member that never leads gives its records to those that may, but no snapshots: with the
+        // freshest log, trimmed, it waits for one that has what it has trimmed.
+        const bool donor = one.kind == MemberKind::kVoter && one.priority == 0;
+        if (donor && there.up() && there.core().state().log.start > Lsn(0)) return false;
         // Under the in-sync rule it takes one that the register holds.
         const bool may = now.rule != QuorumRule::kInSync || witness_.value().Holds(one.incarnation);
-        leads = leads || (counts && may);
+        leads = leads || (counts && may && one.priority > 0);
       }
       const bool enough = now.rule == QuorumRule::kInSync
                               ? voters == now.voters
