@@ -22,5 +22,19 @@ TEST(sim_full, groups_keep_their_promises) {
   }
 }
 
+// Seeds that have found something. What they draw may change with the simulator; then they are
+// seeds like any other.
+TEST(sim_full, what_was_found_stays_found) {
+  struct Found {
+    uint64_t seed, operations;
+  };
+  // A far member outside the window; the freshest log where nobody may lead; the only voter in the
+  // register leaving; a roll-back to the end of padding.
+  for (const Found& found : {Found{1, 500}, {70, 1000}, {30045, 3000}, {30053, 3000}}) {
+    const SimReport report = SimRun(DrawPlan(found.seed, found.operations, 0), false).Run();
+    CHECK_EQ(report.problem, "");
+  }
+}
+
 }  // namespace
 }  // namespace ringleader
