@@ -96,29 +96,33 @@ export class CommitPipeline extends CommitProgress {
     }
     this.#makeRoom(room)
     const id = currentId(table)
-    return this.#add(writePut(this.#payload, this.#used, table, id, key, prepared), id, level)
+    const at = this.#used
+    return this.#add(at, writePut(this.#payload, at, table, id, key, prepared), id, level)
   }
 
   remove(table: Table, key: unknown, level: number): Promise<Appended> {
     this.#makeRoom(operationOverhead)
     const id = currentId(table)
-    return this.#add(writeRemove(this.#payload, this.#used, table, id, key), id, level)
+    const at = this.#used
+    return this.#add(at, writeRemove(this.#payload, at, table, id, key), id, level)
   }
 
-  // An operation has been written up to `end`: into the open record, or one of its own.
-  #add(end: number, id: number, level: number): Promise<Appended> {
-    const bytes = end - this.#used
-    this.#used = end
+  // An operation has been written from `at` to `end`: into the open record, or one of its own.
+  #add(at: number, end: number, id: number, level: number): Promise<Appended> {
+    const bytes = end - at
+    // The key may have run code that has handed the batch over.
+    if (this.#used !== at) this.#payload.copyWithin(this.#used, at, end)
+    this.#used += bytes
     const joins =
       this.#open &&
       this.#openId === id &&
       this.#openLevel === level &&
       this.#openBytes + bytes <= maxSharedRecord
     if (joins) {
-      const at = (this.#count - 1) * wordsPerRecord
+      const word = (this.#count - 1) * wordsPerRecord
       this.#openBytes += bytes
-      this.#words[at] = this.#openBytes
-      this.#words[at + 2] = (this.#words[at + 2] ?? 0) + 1
+      this.#words[word] = this.#openBytes
+      this.#words[word + 2] = (this.#words[word + 2] ?? 0) + 1
     } else {
       this.#addRecord(bytes, kindOperations, level)
       this.#open = true

@@ -13,6 +13,7 @@ import { types } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 
 import { invalidArgument, RingleaderError } from './errors.js'
+import { beginKeyTurn, checkNoKeyTurn, endKeyTurn } from './key-turn.js'
 import { keyTooLarge, maxKeyBytes, maxValueBytes, valueTooLarge } from './limits.js'
 import { packMessage, unpackMessage } from './message-pack.js'
 import { isTakenAway, refuse } from './options.js'
@@ -140,13 +141,20 @@ const behindPrefix = (prefix: Buffer): Buffer | undefined => {
 }
 
 const writeBinaryKey = (key: unknown, into: Buffer, at: number): number => {
-  if (!types.isUint8Array(key) || isTakenAway(key)) throw refuse('key', 'a Uint8Array', key)
-  if (key.length > maxKeyBytes) throw keyTooLarge()
-  into.set(key, at)
-  return at + key.length
+  beginKeyTurn()
+  try {
+    if (!types.isUint8Array(key) || isTakenAway(key)) throw refuse('key', 'a Uint8Array', key)
+    const { length } = key
+    if (length > maxKeyBytes) throw keyTooLarge()
+    into.set(key, at)
+    return at + length
+  } finally {
+    endKeyTurn()
+  }
 }
 
 const writeUtf8Key = (key: unknown, into: Buffer, at: number): number => {
+  checkNoKeyTurn()
   if (typeof key !== 'string') throw refuse('key', 'a string', key)
   if (!isWellFormed(key)) throw refuse('key', 'a string without lone surrogates', key)
   if (key.length * largestUtf8 > maxKeyBytes && Buffer.byteLength(key) > maxKeyBytes) {
@@ -243,6 +251,7 @@ const readJson = (bytes: Buffer, from: number, to: number): unknown => {
 }
 
 const prepareMsgpack = (value: unknown): Uint8Array => {
+  checkNoKeyTurn() // its bytes lie where those of the value beside the key do
   if (value === undefined) throw refuse('value', 'what MessagePack can hold', value)
   try {
     return packMessage(value)
@@ -264,6 +273,7 @@ const numberBytes = Buffer.alloc(8)
 const numberValues: ValueCodec<number> = {
   prepare(value) {
     if (typeof value !== 'number') throw refuse('value', 'a number', value)
+    checkNoKeyTurn()
     numberBytes.writeDoubleLE(value)
     return numberBytes
   },

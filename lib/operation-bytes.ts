@@ -5,6 +5,7 @@
 // A row key is the id of a database, four bytes big-endian, and the key.
 import { currentId, type Table } from './catalogue.js'
 import { valueRoom, writeValue } from './encodings.js'
+import { checkNoKeyTurn } from './key-turn.js'
 import { maxKeyBytes } from './limits.js'
 
 export const operationHeaderBytes = 8
@@ -104,6 +105,7 @@ export class OperationList {
   }
 
   put(table: Table, key: unknown, value: unknown): void {
+    checkNoKeyTurn()
     const id = this.#idOf(table)
     const prepared = table.values.prepare(value)
     this.#makeRoom(operationOverhead + valueRoom(prepared))
@@ -111,6 +113,7 @@ export class OperationList {
   }
 
   remove(table: Table, key: unknown): void {
+    checkNoKeyTurn()
     const id = this.#idOf(table)
     this.#makeRoom(operationOverhead)
     this.#used = writeRemove(this.#bytes, this.#used, table, id, key)

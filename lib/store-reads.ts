@@ -11,6 +11,7 @@ import { currentId, type Catalogue, type Table } from './catalogue.js'
 import type { CommitProgress } from './commit-progress.js'
 import { valueRoom, writeValue } from './encodings.js'
 import { RingleaderError } from './errors.js'
+import { checkNoKeyTurn } from './key-turn.js'
 import { maxKeyBytes } from './limits.js'
 
 export const prefixBytes = 4
@@ -118,11 +119,13 @@ export class StoreReads {
   // The row key; how many bytes it has.
   #writeKey(source: ReadSource, table: Table, key: unknown): number {
     const id = source.idOf(table)
+    const end = table.keys.write(key, this.#keys, prefixBytes)
+    // Not before: a key that is refused may have been met while another one is written here.
     if (id !== this.#prefixId) {
       this.#keys.writeUInt32BE(id)
       this.#prefixId = id
     }
-    return table.keys.write(key, this.#keys, prefixBytes)
+    return end
   }
 
   // Before every read: of those that stand alone, and of values in the shared memory.
@@ -242,6 +245,7 @@ export class StoreReads {
     { reverse, keysOnly, limit }: { reverse: boolean; keysOnly: boolean; limit: number },
     holder: ValuesHolder,
   ): RowBatch {
+    checkNoKeyTurn()
     this.#prefixId = -1
     this.#keys.set(low)
     this.#keys.set(high, low.length)

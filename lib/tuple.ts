@@ -15,6 +15,7 @@
 import { types } from 'node:util'
 
 import { RingleaderError } from './errors.js'
+import { beginKeyTurn, checkNoKeyTurn, endKeyTurn } from './key-turn.js'
 import { keyTooLarge, maxKeyBytes } from './limits.js'
 import { isTakenAway, refuse } from './options.js'
 import { isWellFormed, largestUtf8, readText, writeText } from './text.js'
@@ -162,9 +163,19 @@ const writeScalar = (value: unknown, into: Buffer, at: number, limit: number): n
 /** Writes the key at `at`, where maxKeyBytes have to be free; the end of its bytes. */
 export const writeTuple = (key: unknown, into: Buffer, at: number): number => {
   const limit = at + maxKeyBytes
-  if (!Array.isArray(key)) return writeScalar(key, into, at, limit)
-  // An array that is the key needs no end: its bytes begin those of every array that continues it.
-  return writeElements(key, into, at, limit)
+  if (typeof key !== 'object') {
+    checkNoKeyTurn()
+    return writeScalar(key, into, at, limit)
+  }
+  beginKeyTurn()
+  try {
+    if (!Array.isArray(key)) return writeScalar(key, into, at, limit)
+    // An array that is the key needs no end: its bytes begin those of every array that continues
+    // it.
+    return writeElements(key, into, at, limit)
+  } finally {
+    endKeyTurn()
+  }
 }
 
 /** Greater than every byte that can follow those of an array that is a key. */

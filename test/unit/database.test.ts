@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import test from 'ava'
-import type { Database, Receipt } from 'ringleader'
+import type { Database, Receipt, WriteBatch } from 'ringleader'
 
 import { openEnvironment, smallEnvironment } from '../support/environments.js'
 import { patternBytes } from '../support/logs.js'
@@ -417,4 +417,124 @@ test('bytes that have been taken away are refused', async (t) => {
   await rejection(t, 'RL_INVALID_ARGUMENT', () =>
     binary.getInto(there, new Uint8Array(new SharedArrayBuffer(8))),
   ).then(({ message }) => t.regex(message, /not shared/))
+})
+
+// A tuple of which reading the last element does something.
+const keyThat = (does: () => unknown): unknown[] =>
+  Object.defineProperty(['k', 1, 2], 2, {
+    get: () => {
+      does()
+      return 2
+    },
+  })
+
+test('code that a key runs while it is encoded cannot use a database', async (t) => {
+  const env = await openEnvironment(t)
+  const numbers = env.database<unknown, number>('numbers', { key: 'tuple', value: 'number' })
+  const others = env.database<unknown, unknown>('others', { key: 'tuple' })
+  await others.put('there', 1)
+  const snapshot = env.snapshot()
+  let batch: WriteBatch | undefined
+  const inner: (() => unknown)[] = [
+    () => numbers.put(['inner'], 7),
+    () => others.put('inner', { a: 1 }),
+    () => others.remove('there'),
+    () => numbers.putMany(Array.from({ length: 500 }, (_, i) => [['inner', i], i])),
+    () => numbers.putIfAbsent('inner', 7),
+    () => batch?.put(others, 'inner', 'x'.repeat(100_000)) ?? others.take('there'),
+    () =>
+      env.transaction((tx) => {
+        tx.put(others, 'inner', 1)
+      }),
+    () => others.get('there'),
+    () => others.getMany(['there']),
+    () => snapshot.has(others, 'there'),
+    () => others.range().toArray(),
+    () => others.range({ gte: 'there' }),
+    () => others.count({ prefix: [] }),
+  ]
+  const outer: ((key: unknown) => unknown)[] = [
+    (key) => numbers.put(key, 5),
+    (key) => numbers.putMany([[key, 5]]),
+    (key) => numbers.putIfAbsent(key, 5),
+    (key) =>
+      env.transaction((tx) => {
+        tx.put(numbers, key, 5)
+      }),
+    (key) =>
+      env.batch((given) => {
+        batch = given
+        given.put(numbers, key, 5)
+      }),
+  ]
+  for (const write of outer) {
+    for (const call of inner) {
+      const tried: Promise<unknown>[] = []
+      const key = keyThat(() => {
+        tried.push(rejection(t, 'RL_INVALID_ARGUMENT', call))
+      })
+      await write(key)
+      await Promise.all(tried)
+      t.true(tried.length > 0)
+      const rows = numbers.range().toArray()
+      t.deepEqual(rows, [{ key: ['k', 1, 2], value: 5 }])
+      t.deepEqual(others.range().toArray(), [{ key: 'there', value: 1 }])
+      await numbers.remove(['k', 1, 2])
+      batch = undefined
+    }
+  }
+  snapshot.close()
+})
+
+test('a key may hand over what was written before it', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database<unknown, number>('a', { key: 'tuple', value: 'number' })
+  const key = keyThat(() => env.flush())
+  for (const write of [() => database.put(key, 5), () => database.remove(key)]) {
+    const before = database.put('before', 1)
+    const written = write()
+    const after = database.put('after', 2)
+    await Promise.all([before, written, after])
+  }
+  t.deepEqual([...database.keys()], ['after', 'before'])
+  await Promise.all([database.put('before', 3), database.put(key, 5), database.put('after', 4)])
+  t.deepEqual([...database.values()], [4, 3, 5])
+  const logged: unknown[] = []
+  for await (const { operations } of env.readLog()) {
+    const own = operations.filter((operation) => operation.database === 'a')
+    logged.push(...own.map((operation) => operation.key))
+  }
+  t.deepEqual(
+    logged,
+    Array(3)
+      .fill(['before', ['k', 1, 2], 'after'])
+      .flat(),
+  )
+})
+
+test('code that a value runs while it is encoded may write', async (t) => {
+  const env = await openEnvironment(t)
+  for (const value of ['json', 'msgpack'] as const) {
+    const database = env.database<string, unknown>(value, { value })
+    const inner: Promise<unknown>[] = []
+    const given = (name: string) => ({
+      before: 'b'.repeat(100),
+      get at() {
+        inner.push(database.put(name, { inner: 'i'.repeat(200) }))
+        return 1
+      },
+      after: 'a'.repeat(100),
+    })
+    const stored = { before: 'b'.repeat(100), at: 1, after: 'a'.repeat(100) }
+    await database.put('outer', given('1'))
+    await env.batch((batch) => {
+      batch.put(database, 'batch', given('2'))
+    })
+    await env.transaction((tx) => {
+      tx.put(database, 'transaction', given('3'))
+    })
+    await Promise.all(inner)
+    t.deepEqual(database.getMany(['outer', 'batch', 'transaction']), [stored, stored, stored])
+    t.deepEqual(database.getMany(['1', '2', '3']), Array(3).fill({ inner: 'i'.repeat(200) }))
+  }
 })
