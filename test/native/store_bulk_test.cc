@@ -155,14 +155,15 @@ TEST(store_bulk, that_fails_leaves_nothing) {
                                                       {Rows::Key(0), Code::kInvalidArgument},
                                                       {"", Code::kInvalidArgument},
                                                       {std::string(1979, 'k'), Code::kTooLarge}};
-  for (const auto& [key, code] : bad) {
+  for (const auto& one : bad) {
+    const std::string& key = one.first;
     int given = 0;
     const auto failed = store->BulkLoad("d", [&](Store::BulkRow* row) -> Result<bool> {
       static const std::string first = Rows::Key(0);
       *row = {AsBytes(given++ == 0 ? first : key), AsBytes("v")};
       return true;
     });
-    CHECK_CODE(failed.status(), code);
+    CHECK_CODE(failed.status(), one.second);
   }
   // The first batch is in the base when this one fails.
   Rows rows(2 * kBatch, [](uint64_t at) {
