@@ -2,6 +2,7 @@
 import type { NativeStore } from './binding.js'
 import type { Catalogue } from './catalogue.js'
 import type { CommitPipeline } from './commit-pipeline.js'
+import type { Reject } from './pending-ring.js'
 import type { StoreReads } from './store-reads.js'
 
 export interface EnvironmentContext {
@@ -11,4 +12,6 @@ export interface EnvironmentContext {
   readonly reads: StoreReads
   /** Level of commits that do not say one. */
   readonly durability: number
+  /** Of transactions whose functions have not ended. They do not keep the transactions alive. */
+  readonly unended: Set<Reject>
 }

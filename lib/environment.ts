@@ -72,7 +72,7 @@ export class Environment {
     const pipeline = new CommitPipeline(native)
     const { catalogue } = pipeline
     const reads = new StoreReads(native, catalogue, pipeline)
-    this.#context = { native, pipeline, catalogue, reads, durability }
+    this.#context = { native, pipeline, catalogue, reads, durability, unended: new Set() }
     this.#transactionDefaults = checkTransactionOptions(undefined, durability)
   }
 
@@ -304,7 +304,8 @@ export class Environment {
   /**
    * Flushes everything and lets go of the directory. Commits made before are durable and resolved
    * when this resolves; calls under way end first; open snapshots, walks and transactions are
-   * ended. Closing again gives the same promise.
+   * ended: those whose functions have not ended reject with RL_CLOSED (fate `none`) at once. Closing
+   * again gives the same promise.
    *
    * Rejects with RL_FAILED, RL_IO or RL_NO_SPACE; the environment is closed all the same, and
    * pending commits are rejected with that code and fate `unknown`.
@@ -314,9 +315,11 @@ export class Environment {
   }
 
   async #close(): Promise<void> {
-    const { pipeline, native } = this.#context
+    const { pipeline, native, unended } = this.#context
     const drained = pipeline.drained()
     pipeline.refuse()
+    for (const reject of unended) reject(pipeline.closedError())
+    unended.clear()
     await drained
     await Promise.allSettled(this.#loads)
     try {

@@ -79,9 +79,23 @@ export class Transaction extends ReadView {
       })
       // Whoever asks may do so without waiting for it.
       this.#committed.catch(() => undefined)
-      this.#settleCommitted()
+      if (this.#view.ended) this.#settleCommitted()
+      else this.#mayNeverEnd()
     }
     return this.#committed
+  }
+
+  // Its function has not ended: the environment may be closed before.
+  #mayNeverEnd(): void {
+    const { pipeline, unended } = this.#context
+    if (!this.#settle) return
+    if (pipeline.closed) this.#settle.reject(pipeline.closedError())
+    else unended.add(this.#settle.reject)
+  }
+
+  #end(): void {
+    this.#view.end(endedError)
+    if (this.#settle) this.#context.unended.delete(this.#settle.reject)
   }
 
   // Most transactions are never asked: a promise is made only for those that are.
@@ -106,7 +120,7 @@ export class Transaction extends ReadView {
 
   #commit(level: number, settler: Settler): void {
     const { slot, lsn } = this.#view
-    this.#view.end(endedError)
+    this.#end()
     if (this.#writes > 0) {
       this.#context.pipeline.transaction(slot, level, settler)
       return
@@ -117,7 +131,7 @@ export class Transaction extends ReadView {
 
   #abort(error: RingleaderError): void {
     if (this.#view.ended) return
-    this.#view.end(endedError)
+    this.#end()
     this.#view.release()
     failOf(this, error)
   }
@@ -184,12 +198,19 @@ export class TransactionRun<T> implements Settler {
 
   #startTimer(timeoutMs: number): void {
     this.#deadline = performance.now() + timeoutMs
-    this.#timer = setTimeout(() => {
+    const timer = setTimeout(() => {
       this.#timedOut = true
       const error = timeoutError(this.#committing)
       if (this.#current) abortOf(this.#current, error)
+      this.#context.unended.delete(this.#reject)
       this.#reject(error)
     }, timeoutMs)
+    const reject = this.#reject
+    this.#reject = (error) => {
+      clearTimeout(timer)
+      reject(error)
+    }
+    this.#timer = timer
   }
 
   #checkTime(): void {
@@ -209,6 +230,7 @@ export class TransactionRun<T> implements Settler {
       const working = this.#work(transaction)
       if (isPromiseLike(working)) {
         guardOf(transaction) // it may never end
+        this.#context.unended.add(this.#reject)
         void this.#commitAfter(working)
         return
       }
@@ -228,6 +250,8 @@ export class TransactionRun<T> implements Settler {
     } catch (error) {
       this.#abandon(error)
       return
+    } finally {
+      this.#context.unended.delete(this.#reject)
     }
     this.#commit(result)
   }

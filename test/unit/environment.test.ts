@@ -336,6 +336,7 @@ test('close settles what is pending and ends what is open', async (t) => {
   await setImmediate()
   const puts = Array.from({ length: 500 }, (_, i) => database.put(`${i}`, i))
   const added = database.putIfAbsent('a', 2)
+  const ended = rejection(t, 'RL_CLOSED', () => running)
   const closing = env.close()
   t.is(env.close(), closing)
   const calls: (() => unknown)[] = [
@@ -372,8 +373,9 @@ test('close settles what is pending and ends what is open', async (t) => {
   for (const call of calls) await rejection(t, 'RL_CLOSED', call)
   t.is((await Promise.all(puts)).length, 500)
   t.false(await added)
+  await ended
   gate.emit('open')
-  await rejection(t, 'RL_CLOSED', () => running)
+  await setImmediate()
   const again = await openEnvironment(t, {}, env.directory)
   t.is(await again.database('a').count({ exact: true }), 501)
   t.false(again.database('a').has('never'))
@@ -388,10 +390,41 @@ test('close ends a transaction that has begun in its turn', async (t) => {
     tx.put(database, 'never', 1)
     await once(gate, 'open')
   })
+  const ended = rejection(t, 'RL_CLOSED', () => running)
   await env.close()
   await setImmediate() // when a guard would have been made for it
   gate.emit('open')
-  await rejection(t, 'RL_CLOSED', () => running)
+  await ended
+})
+
+test('close rejects transactions whose functions never end', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database('a')
+  const attempts: Transaction[] = []
+  const running = [undefined, { timeoutMs: 10_000 }].map((options) =>
+    env.transaction(async (tx) => {
+      attempts.push(tx)
+      tx.put(database, 'never', 1)
+      await new Promise(() => undefined)
+    }, options),
+  )
+  const committed = attempts[0]?.committed
+  await setImmediate()
+  const committing = env.transaction(async (tx) => {
+    tx.put(database, 'committing', 1)
+    await Promise.resolve()
+  })
+  // Handed over, but not settled: what close says must not be said of it.
+  for (let i = 0; i < 10; i += 1) await Promise.resolve()
+  const closing = env.close()
+  for (const ended of [...running, committed, attempts[0]?.committed, attempts[1]?.committed]) {
+    const error = await rejection(t, 'RL_CLOSED', () => ended)
+    t.is(error.fate, 'none')
+  }
+  await committing
+  await closing
+  const again = await openEnvironment(t, {}, env.directory)
+  t.deepEqual([...again.database('a').keys()], ['committing'])
 })
 
 test('a write during which the environment is closed is refused', async (t) => {
