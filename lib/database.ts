@@ -63,7 +63,7 @@ export class Database<K = string, V = unknown> {
   constructor(context: EnvironmentContext, table: Table) {
     this.#context = context
     this.#table = table
-    this.#source = { reads: context.reads, view: () => undefined }
+    this.#source = { reads: context.reads, view: undefined }
   }
 
   static {

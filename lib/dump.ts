@@ -124,7 +124,7 @@ const writeTables = async function* (
   context.pipeline.checkOpen()
   const view = new SlotView(context, context.reads.openView())
   view.releaseWhenCollected()
-  const source = { reads: context.reads, view: () => view }
+  const source = { reads: context.reads, view }
   try {
     for (const table of tables) {
       const header = {

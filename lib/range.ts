@@ -25,8 +25,13 @@ export type Pick = 'row' | 'key' | 'value'
 /** What a walk reads from: views of its own, or one that somebody else holds. */
 export interface RangeSource {
   reads: StoreReads
-  /** Throws where the walk's owner has ended. */
-  view: () => ReadSource | undefined
+  view: HeldSource | undefined
+}
+
+/** The view of a snapshot or transaction. */
+export interface HeldSource extends ReadSource {
+  /** Throws where it has ended. */
+  checkOpen(): void
 }
 
 /**
@@ -91,6 +96,8 @@ export class RangeIterator<T> implements IterableIterator<T, undefined>, ValuesH
       if (!this.#more || this.#left === 0) return this.return()
       this.#fill()
       if (this.#rows === 0) return this.return()
+    } else {
+      this.#source.view?.checkOpen()
     }
     return { value: this.#take(), done: false }
   }
@@ -147,8 +154,7 @@ export class RangeIterator<T> implements IterableIterator<T, undefined>, ValuesH
   }
 
   #fill(): void {
-    const { reads, view } = this.#source
-    const given = view()
+    const { reads, view: given } = this.#source
     if (given === undefined && this.#slot < 0) this.#slot = reads.openView()
     const slot = given?.slot ?? this.#slot
     const table = this.#table

@@ -65,7 +65,7 @@ export abstract class ReadView {
     const table = tableWithin(database, this.#context)
     const view = this.#view
     view.checkOpen()
-    this.#source ??= { reads: this.#context.reads, view: () => view }
+    this.#source ??= { reads: this.#context.reads, view }
     return new Range<T>(this.#source, table, checkRangeOptions(options), pick)
   }
 }

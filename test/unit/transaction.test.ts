@@ -275,6 +275,36 @@ test('a transaction that has ended refuses everything', async (t) => {
   t.is(database.get('a'), 1)
 })
 
+test('a walk ends with its transaction or snapshot, whatever it has fetched', async (t) => {
+  const env = await openEnvironment(t)
+  const database = env.database<string, number>('a')
+  await database.putMany(Array.from({ length: 10 }, (_, i) => [`${i}`, i]))
+  const walks = [{}, { limit: 5 }].map((options) => {
+    const snapshot = env.snapshot()
+    const walk = snapshot.range(database, options)[Symbol.iterator]()
+    t.is(walk.next().value?.value, 0)
+    snapshot.close()
+    return walk
+  })
+  for (const fails of [false, true]) {
+    const ended = env.transaction((tx) => {
+      for (const options of [{}, { reverse: true }]) {
+        const walk = tx.range(database, options)[Symbol.iterator]()
+        t.false(walk.next().done)
+        walks.push(walk)
+      }
+      if (fails) throw new Error('no')
+    })
+    await ended.catch(() => undefined)
+  }
+  t.is(walks.length, 6)
+  for (const walk of walks) {
+    await rejection(t, 'RL_TRANSACTION_ENDED', () => walk.next())
+    t.true(walk.return().done)
+    t.true(walk.next().done)
+  }
+})
+
 test('databases of another environment are refused', async (t) => {
   const [env, other] = await Promise.all([openEnvironment(t), openEnvironment(t)])
   const foreign = other.database('a')
