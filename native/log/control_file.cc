@@ -165,6 +165,7 @@ Result<ControlState> ControlFile::Load() {
   if (!first.ok() && !second.ok()) {
     return Status(Code::kCorruption, "control file: neither slot is valid");
   }
+  alone_ = !first.ok() || !second.ok();
   if (!second.ok()) return first;
   if (!first.ok()) return second;
   return first->sequence > second->sequence ? first : second;

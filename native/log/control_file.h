@@ -68,6 +68,8 @@ class ControlFile {
 
   // The newest valid slot, read again from the disk. kCorruption where neither is valid.
   Result<ControlState> Load();
+  // The slot that the last Load gave is the only one that is valid: the other may have been newer.
+  bool alone() const { return alone_; }
   // Flushed when it returns. Sets state.sequence.
   Status Save(ControlState& state);
 
@@ -75,6 +77,7 @@ class ControlFile {
   explicit ControlFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
 
   std::unique_ptr<File> file_;
+  bool alone_ = false;
 };
 
 }  // namespace ringleader

@@ -88,6 +88,13 @@ Status LogAttachment::LoadOrFormat(const LogOptions& options, bool alone) {
   return Status::Ok();
 }
 
+// What it means that `lock` could not be opened.
+Status LogAttachment::LockStatus(const std::string& path, const Status& opened) {
+  auto info = env_.files.Info(path);
+  if (!info.ok() || !info->is_directory) return opened;
+  return Status(Code::kCorruption, path + " is a directory, and not the file of the environment");
+}
+
 // Alone. The file `lock` is not the one that was locked last time: the directory was copied, or the
 // file has been replaced. Bytes that were copied while somebody wrote them fit together by luck
 // only, and a process that still has the old file would not notice this one. The number of the
@@ -96,10 +103,12 @@ Status LogAttachment::JudgeCopy(const LogOptions& options) {
   if (control.lock_inode == lock_info_.inode) return Status::Ok();
   if (control.lock_inode != 0) {
     if (!control.clean && !options.adopt_copy) {
+      const std::string or_damaged =
+          control_file->alone() ? ", or one half of its file \"control\" is damaged" : "";
       return Status(Code::kCorruption,
                     directory_ +
-                        " was copied while it was in use, or its file \"lock\" was replaced: "
-                        "Environment.backup makes copies that can be opened");
+                        " was copied while it was in use, or its file \"lock\" was replaced" +
+                        or_damaged + ": Environment.backup makes copies that can be opened");
     }
     copied_ = true;
     control.incarnation = env_.random.Next64();
@@ -187,7 +196,9 @@ Result<std::unique_ptr<LogAttachment>> LogAttachment::Open(Env& env, const std::
   // A backup is an environment that has no lock file yet.
   const bool is_there = env.files.Info(JoinPath(directory, "control")).ok();
   const OpenMode mode = options.create || is_there ? OpenMode::kCreate : OpenMode::kReadWrite;
-  RL_ASSIGN_OR_RETURN(self->lock_, env.files.Open(lock_path, mode));
+  auto lock = env.files.Open(lock_path, mode);
+  if (!lock.ok()) return self->LockStatus(lock_path, lock.status());
+  self->lock_ = std::move(lock).value();
   RL_ASSIGN_OR_RETURN(self->lock_info_, env.files.Info(lock_path));
   RL_RETURN_IF_ERROR(self->lock_->Lock(kOpenByte, true));
   const Status alone = self->lock_->TryLock(kAttachedByte, true);

@@ -69,6 +69,7 @@ class LogAttachment {
 
   Status LoadOrFormat(const LogOptions& options, bool alone);
   Status Format(const LogOptions& options);
+  Status LockStatus(const std::string& path, const Status& opened);
   Status JudgeCopy(const LogOptions& options);
   Status Recover(const LogOptions& options);
   RegionInit Expected() const;

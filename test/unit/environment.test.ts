@@ -1,6 +1,7 @@
 // Environments as wholes: opening, the catalogue, snapshots, the log, upkeep, the end.
 import { EventEmitter, once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 
 import test from 'ava'
@@ -497,4 +498,29 @@ test('an environment can be closed by leaving its block', async (t) => {
   const snapshot = again.snapshot()
   snapshot[Symbol.dispose]()
   await rejection(t, 'RL_TRANSACTION_ENDED', () => snapshot.get(again.database('a'), 'a'))
+})
+
+test('a directory whose small files are damaged is refused in words that fit', async (t) => {
+  const env = await openEnvironment(t)
+  await env.database('a').put('a', 1)
+  await env.close()
+  const copies = temporaryDirectory(t)
+  const copy = (name: string) => {
+    cpSync(env.directory, join(copies, name), { recursive: true })
+    return join(copies, name)
+  }
+  const control = readFileSync(join(env.directory, 'control'))
+  const half = control.length / 2
+  // The sequence numbers say which half counts; the other one tells of the opening.
+  const newest = control.readBigUInt64LE(12) > control.readBigUInt64LE(half + 12) ? 0 : half
+  const damaged = Buffer.from(control)
+  damaged[newest + 100] = (damaged[newest + 100] ?? 0) ^ 1
+  writeFileSync(join(copy('control'), 'control'), damaged)
+  const first = await rejection(t, 'RL_CORRUPTION', () => Environment.open(join(copies, 'control')))
+  t.regex(first.message, /"control" is damaged/)
+  const locked = copy('lock')
+  rmSync(join(locked, 'lock'))
+  mkdirSync(join(locked, 'lock'))
+  const second = await rejection(t, 'RL_CORRUPTION', () => Environment.open(locked))
+  t.regex(second.message, /lock is a directory/)
 })

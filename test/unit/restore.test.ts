@@ -87,6 +87,11 @@ test('what cannot be restored leaves no environment', async (t) => {
   const target = join(directory, 'target')
   const tooEarly = { archive, lsn: endOf(made, 5) }
   await rejection(t, 'RL_TRIMMED', () => restore(backup, target, tooEarly))
+  await rejection(t, 'RL_TRIMMED', () => restore(backup, target, { archive, time: 1 }))
+  const ms = await rejection(t, 'RL_INVALID_ARGUMENT', () =>
+    restore(backup, target, { archive, time: Date.now() }),
+  )
+  t.regex(ms.message, /^time: .*milliseconds.* Date/)
   await rejection(t, 'RL_NOT_FOUND', () => restore(backup, target, { archive, lsn: 2 ** 40 }))
   await rejection(t, 'RL_EXISTS', () => restore(backup, archive, { archive }))
   await rejection(t, 'RL_NOT_FOUND', () => Environment.open(target, { create: false }))
