@@ -35,7 +35,7 @@ void Replicator::On(const HandOverTo& event) {
   primary.handover = target->id;
   primary.handover_ends = state_.now + options_.handover_timeout;
   primary.nominated = false;
-  out_->log.push_back(StopWriters{});
+  out_->log.emplace_back(StopWriters{});
 }
 
 void Replicator::AdvanceHandover() {
@@ -58,7 +58,7 @@ void Replicator::AbortHandover(const char* reason) {
   primary.handover = kNobody;
   primary.handover_ends = 0;
   primary.nominated = false;
-  out_->log.push_back(ResumeWriters{});
+  out_->log.emplace_back(ResumeWriters{});
 }
 
 }  // namespace ringleader

@@ -50,7 +50,8 @@ void Replicator::On(const FoundGroup& event) {
 // The TERM record of the first reign is there: the configuration comes right behind it.
 void Replicator::Found() {
   state_.primary.changing = state_.election.founding->version;
-  out_->log.push_back(AppendConfiguration{*std::exchange(state_.election.founding, std::nullopt)});
+  out_->log.emplace_back(
+      AppendConfiguration{*std::exchange(state_.election.founding, std::nullopt)});
 }
 
 void Replicator::On(const ChangeMembers& event) {
@@ -82,7 +83,7 @@ void Replicator::On(const ChangeMembers& event) {
     return refuse("no other voter is in sync");
   }
   primary.changing = next->version;
-  out_->log.push_back(AppendConfiguration{std::move(*next)});
+  out_->log.emplace_back(AppendConfiguration{std::move(*next)});
 }
 
 // Whether a voter of the configuration is in the register. Without one nobody could ever lead.

@@ -48,7 +48,7 @@ void Replicator::Lead() {
     Save();
   }
   ResetPeers();
-  out_->log.push_back(AppendTerm{primary.term, options_.self});
+  out_->log.emplace_back(AppendTerm{primary.term, options_.self});
   Tell(NoticeKind::kRole);
 }
 
@@ -68,7 +68,7 @@ void Replicator::StepDown(NoticeKind why) {
   // Who leads after the target was told to is what was asked for.
   const bool successor = why == NoticeKind::kRole || why == NoticeKind::kDuplicatePrimary;
   if (state_.primary.nominated && successor) why = NoticeKind::kHandOverDone;
-  out_->log.push_back(StopWriters{});
+  out_->log.emplace_back(StopWriters{});
   RefuseReads();
   state_.role = Role::kReplica;
   const uint8_t levels = state_.primary.levels;

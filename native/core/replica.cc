@@ -195,7 +195,7 @@ void Replicator::TakeRecords(const Records& records, bool from_primary) {
   replica.appending = records.end;
   replica.appending_primarys = from_primary;
   replica.new_terms = append.terms;
-  out_->log.push_back(std::move(append));
+  out_->log.emplace_back(std::move(append));
 }
 
 void Replicator::Diverged(Lsn fork) {
@@ -206,7 +206,7 @@ void Replicator::Diverged(Lsn fork) {
     return;
   }
   log.rolling_back = true;
-  out_->log.push_back(RollBack{RL_MUTANT(kRollBackTooFar) ? log.start : fork, log.terms.last()});
+  out_->log.emplace_back(RollBack{RL_MUTANT(kRollBackTooFar) ? log.start : fork, log.terms.last()});
 }
 
 void Replicator::On(const LogRolledBack& event) {
