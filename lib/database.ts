@@ -14,7 +14,7 @@ import {
   type RangeOptions,
   type WriteOptions,
 } from './environment-options.js'
-import { invalidArgument } from './errors.js'
+import { checkNotNew, invalidArgument } from './errors.js'
 import { rowKeyRange } from './key-range.js'
 import type { Appended } from './log-entry.js'
 import { OperationList } from './operation-bytes.js'
@@ -61,6 +61,7 @@ export class Database<K = string, V = unknown> {
 
   /** For Environment.database. */
   constructor(context: EnvironmentContext, table: Table) {
+    checkNotNew(context, 'Database', 'Environment.database')
     this.#context = context
     this.#table = table
     this.#source = { reads: context.reads, view: undefined }

@@ -16,7 +16,7 @@ import {
   type TransactionOptions,
   type WriteOptions,
 } from './environment-options.js'
-import type { RingleaderError } from './errors.js'
+import { checkNotNew, type RingleaderError } from './errors.js'
 import { readOperations, type LoggedTransaction } from './log-operations.js'
 import { LogIterator } from './log-reader.js'
 import {
@@ -66,6 +66,7 @@ export class Environment {
   #closing: Promise<void> | undefined
 
   private constructor(directory: string, native: NativeStore, durability: number) {
+    checkNotNew(native, 'Environment', 'Environment.open')
     this.directory = directory
     this.environmentId = native.environmentId
     this.groupId = native.groupId

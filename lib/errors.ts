@@ -97,3 +97,9 @@ export class RingleaderError extends Error {
 
 export const invalidArgument = (message: string) =>
   new RingleaderError('RL_INVALID_ARGUMENT', message)
+
+/** For constructors that only this package calls: what they are given there is an object. */
+export const checkNotNew = (given: unknown, what: string, madeBy: string): void => {
+  if (typeof given === 'object' && given !== null) return
+  throw invalidArgument(`${what}: made by ${madeBy}, not with new`)
+}

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 import { binding, type Consumer, type LogStat, type NativeLog } from './binding.js'
-import { invalidArgument, type RingleaderError } from './errors.js'
+import { checkNotNew, invalidArgument, type RingleaderError } from './errors.js'
 import { LogAppender } from './log-appender.js'
 import type { Appended, LogEntry } from './log-entry.js'
 import { LogIterator } from './log-reader.js'
@@ -50,6 +50,7 @@ export class Log {
   #closing: Promise<void> | undefined
 
   private constructor(directory: string, native: NativeLog, level: Level) {
+    checkNotNew(native, 'Log', 'Log.open')
     this.directory = directory
     this.environmentId = native.environmentId
     this.groupId = native.groupId

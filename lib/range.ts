@@ -6,6 +6,7 @@
 // it is at its end, or is told to return, or is collected.
 import type { Table } from './catalogue.js'
 import type { CheckedRangeOptions } from './environment-options.js'
+import { checkNotNew } from './errors.js'
 import { rowKeyBehind, rowKeyRange, type RowKeyRange } from './key-range.js'
 import { prefixBytes, type ReadSource, type StoreReads, type ValuesHolder } from './store-reads.js'
 
@@ -41,6 +42,7 @@ export class Range<T> implements Iterable<T> {
   readonly #start: () => RangeIterator<T>
 
   constructor(source: RangeSource, table: Table, options: CheckedRangeOptions, pick: Pick) {
+    checkNotNew(source, 'Range', 'Database.range')
     this.#start = () => new RangeIterator<T>(source, table, options, pick)
     // Refused at once rather than at the first row: what cannot be a bound.
     rowKeyRange(table, 0, options)

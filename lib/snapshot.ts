@@ -1,6 +1,6 @@
 // A snapshot as an object.
 import type { EnvironmentContext } from './environment-context.js'
-import { RingleaderError } from './errors.js'
+import { checkNotNew, RingleaderError } from './errors.js'
 import { ReadView } from './read-view.js'
 import { SlotView } from './slot-view.js'
 
@@ -16,6 +16,7 @@ export class Snapshot extends ReadView {
 
   /** For Environment.snapshot. */
   constructor(context: EnvironmentContext) {
+    checkNotNew(context, 'Snapshot', 'Environment.snapshot')
     const view = new SlotView(context, context.reads.openView())
     super(context, view)
     this.#view = view

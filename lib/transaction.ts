@@ -3,7 +3,7 @@
 import { tableWithin, type Database, type Receipt } from './database.js'
 import type { EnvironmentContext } from './environment-context.js'
 import type { CheckedTransactionOptions } from './environment-options.js'
-import { RingleaderError } from './errors.js'
+import { checkNotNew, RingleaderError } from './errors.js'
 import type { Reject, Settler } from './pending-ring.js'
 import { ReadView } from './read-view.js'
 import { SlotView } from './slot-view.js'
@@ -39,6 +39,7 @@ export class Transaction extends ReadView {
   #settle: { resolve: (receipt: Receipt) => void; reject: Reject } | undefined
 
   private constructor(context: EnvironmentContext, view: SlotView) {
+    checkNotNew(context, 'Transaction', 'Environment.transaction')
     super(context, view)
     this.#context = context
     this.#view = view

@@ -1,7 +1,7 @@
 // Blind writes of several databases as one commit.
 import { tableWithin, type Database, type Receipt } from './database.js'
 import type { EnvironmentContext } from './environment-context.js'
-import { RingleaderError } from './errors.js'
+import { checkNotNew, RingleaderError } from './errors.js'
 import { OperationList } from './operation-bytes.js'
 
 /** Puts and removes that are committed together; see `Environment.batch`. */
@@ -12,6 +12,7 @@ export class WriteBatch {
 
   /** For Environment.batch. */
   constructor(context: EnvironmentContext) {
+    checkNotNew(context, 'WriteBatch', 'Environment.batch')
     this.#context = context
   }
 

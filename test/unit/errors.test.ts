@@ -15,7 +15,18 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 
 import test from 'ava'
-import { Log, RingleaderError, type ErrorCode, type Retry } from 'ringleader'
+import {
+  Database,
+  Environment,
+  Log,
+  Range,
+  RingleaderError,
+  Snapshot,
+  Transaction,
+  WriteBatch,
+  type ErrorCode,
+  type Retry,
+} from 'ringleader'
 
 import { storedCrc } from '../support/crc32c.js'
 import { openLog, patternBytes, readAll, small, temporaryDirectory } from '../support/logs.js'
@@ -221,4 +232,14 @@ test('RL_ADDON: nothing to load', async (t) => {
 test('RL_PLATFORM: another system', async (t) => {
   const directory = temporaryDirectory(t)
   t.is(await runProgram(t, 'open-and-tell', [directory, 'darwin']), 'RL_PLATFORM')
+})
+
+test('objects that only this package makes say who makes them', async (t) => {
+  const classes = { Database, Environment, Log, Range, Snapshot, Transaction, WriteBatch }
+  for (const [name, made] of Object.entries(classes)) {
+    const construct = (): unknown =>
+      Reflect.construct(made as unknown as new () => object, ['directory'])
+    const error = await rejection(t, 'RL_INVALID_ARGUMENT', construct)
+    t.regex(error.message, new RegExp(`^${name}: made by [A-Z][a-z]+[.][a-z]+, not with new$`))
+  }
 })
