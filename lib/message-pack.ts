@@ -2,7 +2,7 @@
 // refused.
 //
 // Most values are made of plain objects, arrays, strings, numbers and dates, and those come back.
-// Going through every value once more would cost a fifth of the encoding, so only those are gone
+// Going through every value once more would slow all of them down, so only those are gone
 // through in which msgpackr has met something else. It tells by asking for options that concern
 // nothing else.
 import { types } from 'node:util'
