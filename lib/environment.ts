@@ -305,8 +305,8 @@ export class Environment {
   /**
    * Flushes everything and lets go of the directory. Commits made before are durable and resolved
    * when this resolves; calls under way end first; open snapshots, walks and transactions are
-   * ended: those whose functions have not ended reject with RL_CLOSED (fate `none`) at once. Closing
-   * again gives the same promise.
+   * ended: those whose functions have not ended reject with RL_CLOSED (fate `none`) at once.
+   * Closing again gives the same promise.
    *
    * Rejects with RL_FAILED, RL_IO or RL_NO_SPACE; the environment is closed all the same, and
    * pending commits are rejected with that code and fate `unknown`.

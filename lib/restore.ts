@@ -31,7 +31,7 @@ const looksLikeMs = (time: unknown): boolean =>
 const explained = (error: unknown, time: unknown): unknown => {
   const trimmed = error instanceof RingleaderError && error.code === 'RL_TRIMMED'
   if (!trimmed || !looksLikeMs(time)) return error
-  const message = `time: microseconds, and ${String(time)} looks like milliseconds; it may be a Date`
+  const message = `time: in microseconds; ${String(time)} looks like milliseconds, or give a Date`
   return invalidArgument(`${message} (${error.message})`)
 }
 
@@ -51,8 +51,8 @@ const checkTime = (time: unknown): number => {
  * RL_TRIMMED (the limit lies before the oldest state that the backup can give), RL_NOT_FOUND (no
  * backup; or the limit lies behind the archive's end or a segment that it lacks),
  * RL_INVALID_ARGUMENT (the archive is of another log; the backup is an environment that was not
- * closed; or the time is one in milliseconds), RL_UNSUPPORTED (a bulk load lies in between: take a backup made after it), RL_EXISTS
- * (the target is not empty), RL_CORRUPTION, RL_BUSY (somebody has the backup open), RL_NO_SPACE or
+ * closed; or the time is one in milliseconds), RL_UNSUPPORTED (a bulk load lies in between: take a
+ * backup made after it), RL_EXISTS (the target is not empty), RL_CORRUPTION, RL_BUSY (somebody has the backup open), RL_NO_SPACE or
  * RL_IO.
  */
 export const restore = async (

@@ -29,7 +29,7 @@ using std::chrono::steady_clock;
 constexpr size_t kWriters = 3;
 constexpr size_t kFolder = kWriters;
 constexpr size_t kOpener = kWriters + 1;
-constexpr size_t kReader = kWriters + 2;  // and what follows
+// Readers have the slots behind it.
 constexpr size_t kSlots = kWriters + 4;
 constexpr uint32_t kRecentLives = 48;
 constexpr uint64_t kKillsPerRound = 150;
