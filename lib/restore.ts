@@ -52,7 +52,8 @@ const checkTime = (time: unknown): number => {
  * backup; or the limit lies behind the archive's end or a segment that it lacks),
  * RL_INVALID_ARGUMENT (the archive is of another log; the backup is an environment that was not
  * closed; or the time is one in milliseconds), RL_UNSUPPORTED (a bulk load lies in between: take a
- * backup made after it), RL_EXISTS (the target is not empty), RL_CORRUPTION, RL_BUSY (somebody has the backup open), RL_NO_SPACE or
+ * backup made after it), RL_EXISTS (the target is not empty), RL_CORRUPTION, RL_BUSY (somebody has
+ * the backup open), RL_NO_SPACE or
  * RL_IO.
  */
 export const restore = async (
