@@ -93,6 +93,7 @@ class Log {
 
   // Asks the service thread to bring the log to `level` up to `end`; `on_progress` is called from
   // that thread after every step towards anything asked for, and after a failure. Set it first.
+  // It may come after Reached has said so, and during Close: what it refers to outlives the log.
   void OnProgress(std::function<void()> on_progress);
   void Request(Lsn end, Level level);
   bool Reached(Lsn end, Level level) const;

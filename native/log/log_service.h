@@ -8,7 +8,8 @@
 // Sleeping: a thread that finds nothing to do raises `idle` and waits on its bell; whoever gives it
 // work rings. Every thread also looks once a second, which is how the leftovers of a process that
 // died are flushed.
-// Threads: Request, NoteAppend and RingKeeper from any thread; OnProgress before the first Request.
+// Threads: Request, NoteAppend and RingKeeper from any thread; OnProgress before the first Request;
+// it is called until the destructor returns, and for a position a little after Reached says so.
 #pragma once
 
 #include <atomic>

@@ -190,12 +190,12 @@ class Deadly : public Recorder {
 TEST(log_gate, whoever_begins_a_reign_may_die_before_the_gate_opens) {
   SkipUnderThreadSanitizer();
   const std::string directory = TempDir();
-  const auto log = OpenMember(PosixEnv(), directory, kGroup);
   Recorder recorder;
+  const auto log = OpenMember(PosixEnv(), directory, kGroup);
   log->SetHook(&recorder);
   Child primary([&] {
-    const auto mine = OpenLog(PosixEnv(), directory, SmallLog());
     Deadly deadly(0);
+    const auto mine = OpenLog(PosixEnv(), directory, SmallLog());
     mine->SetHook(&deadly);
     CHECK_OK(mine->AppendTerm({Term(5), 1, 1}).status());
   });
@@ -223,6 +223,7 @@ TEST(log_gate, whoever_appends_shipped_records_may_die) {
   const std::vector<Stored> all = ReadAll(*primary);
   for (size_t deadly_at = 0; deadly_at < all.size(); ++deadly_at) {
     const std::string directory = TempDir();
+    Recorder recorder;
     auto replica = OpenMember(PosixEnv(), directory, kGroup);
     HoldAll(*replica);
     const Stored& victim = all[deadly_at];
@@ -232,7 +233,6 @@ TEST(log_gate, whoever_appends_shipped_records_may_die) {
     CHECK_EQ(before.seen.size(), deadly_at);
     CHECK_OK(replica->Close());
     replica = OpenMember(PosixEnv(), directory, kGroup);
-    Recorder recorder;
     replica->SetHook(&recorder);
     Child appender([&] {
       const auto mine = OpenLog(PosixEnv(), directory, SmallLog());

@@ -27,11 +27,12 @@ uint64_t NanosUntilTold(uint64_t seed, Level level, bool together) {
   LogOptions options = SmallLog();
   options.service_threads = true;
   options.flush_interval_ns = 2 * kLongNs;  // nothing is flushed that nobody asks for
+  // Outlive the log that calls back, however the test ends.
+  Lsn asked = kMaxLsn;
+  uint64_t told_at = 0;
   const auto asking = OpenLog(world.StartProcess().env(), kDirectory, options);
   SimProcess& other = world.StartProcess();
   const auto flushing = OpenLog(other.env(), kDirectory, SmallLog());
-  Lsn asked = kMaxLsn;
-  uint64_t told_at = 0;
   asking->OnProgress([&] {
     if (told_at == 0 && asking->Reached(asked, level)) told_at = world.clock().MonotonicNanos();
   });

@@ -217,8 +217,9 @@ TEST(log, service_flushes_what_is_asked_for_and_what_is_not) {
   LogOptions options = SmallLog();
   options.service_threads = true;
   options.flush_interval_ns = 5'000'000;
-  const auto log = OpenLog(PosixEnv(), TempDir(), options);
+  // Outlives the log: Reached comes before the call that tells of it.
   std::atomic<int> calls{0};
+  const auto log = OpenLog(PosixEnv(), TempDir(), options);
   log->OnProgress([&] { ++calls; });
   const Appended asked = AppendOne(*log, 1, 100);
   log->Request(asked.end, Level::kFlushed);

@@ -236,12 +236,12 @@ TEST(store_view, misses_nothing_that_is_folded_while_it_is_taken) {
   WatchedMemory memory(posix.memory);
   Env env{posix.files, posix.clock, posix.random, posix.host, memory, posix.threads};
   {
+    bool opened = false;
     const auto store = OpenStore(directory, test::QuietStore(), env);
     const auto view = TakeView(*store);
     CHECK_EQ(ValueOf(*view, a), "none");
     steps.Reach(2);
     steps.Await(3);
-    bool opened = false;
     memory.OnOpen([&] {
       opened = true;
       steps.Reach(4);
@@ -333,6 +333,10 @@ TEST(store_view, never_sees_half_a_transaction) {
         looks.fetch_add(1, std::memory_order_acq_rel);
       }
     });
+  }
+  while (looks.load(std::memory_order_acquire) == 0 &&
+         wrong.load(std::memory_order_acquire) == nullptr) {
+    std::this_thread::yield();  // on a busy machine the writer could have ended by then
   }
   Status status;
   for (uint64_t round = 1; status.ok() && round <= rounds; ++round) {
