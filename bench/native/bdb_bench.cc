@@ -11,8 +11,6 @@
 
 #ifdef RINGLEADER_BENCH_BDB
 
-#include <db.h>
-
 #include <atomic>
 #include <cstring>
 #include <filesystem>
@@ -22,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "bdb_support.h"
 #include "store_subject.h"
 
 namespace ringleader {
@@ -39,22 +38,6 @@ constexpr uint32_t kCheckpointKilobytes = 64u << 10;
 uint64_t Rows() {
   const char* given = std::getenv("RINGLEADER_BENCH_ROWS");
   return given ? std::strtoull(given, nullptr, 10) : 1'000'000;
-}
-
-void MustBdb(int code) {
-  if (code == 0) return;
-  std::fprintf(stderr, "bdb_bench: %s\n", db_strerror(code));
-  std::exit(1);
-}
-
-DBT Thing(Bytes bytes) {
-  DBT thing;
-  std::memset(&thing, 0, sizeof thing);
-  thing.data = const_cast<uint8_t*>(bytes.data());
-  thing.size = static_cast<uint32_t>(bytes.size());
-  thing.ulen = thing.size;
-  thing.flags = DB_DBT_USERMEM;
-  return thing;
 }
 
 class BerkeleyDb {
