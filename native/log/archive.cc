@@ -1,32 +1,23 @@
 #include "log/archive.h"
 
 #include <algorithm>
-#include <array>
+#include <memory>
 #include <vector>
 
-#include "log/segment_scanner.h"
+#include "log/segment_walk.h"
 
 namespace ringleader {
 namespace {
 
 constexpr size_t kCopyStepBytes = size_t{1} << 20;
 
-Status CheckWhole(File& file, const SegmentFiles& files, const Id128& group_id, Lsn start) {
-  std::array<uint8_t, kSegmentPageBytes> page;
-  RL_RETURN_IF_ERROR(ReadExactly(file, 0, page, SegmentName(start)));
-  ChainState chain;
-  if (CheckSegmentPage(page, group_id, start, files.segment_bytes(), &chain) != PageState::kValid) {
-    return Status(Code::kCorruption, SegmentName(start) + ": header page");
-  }
-  SegmentScanner scanner(file, start, files.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
-                         chain);
-  for (;;) {
-    Record record;
-    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, scanner.Next(&record));
-    if (step == SegmentScanner::Step::kSegmentEnd) return Status::Ok();
-    if (step != SegmentScanner::Step::kRecord) {
-      return Status(Code::kCorruption, SegmentName(start) + ": " + StepName(step));
-    }
+Status CheckWhole(std::unique_ptr<File> file, const Id128& group_id, Lsn start,
+                  uint64_t segment_bytes) {
+  RL_ASSIGN_OR_RETURN(const auto walk,
+                      SegmentWalk::Over(std::move(file), group_id, start, segment_bytes, kMaxLsn));
+  for (Record record;;) {
+    RL_ASSIGN_OR_RETURN(const bool more, walk->Next(&record));
+    if (!more) return Status::Ok();
   }
 }
 
@@ -48,11 +39,10 @@ Status ArchiveSegment(Env& env, const SegmentFiles& files, const Id128& group_id
   RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> from, files.Open(start, OpenMode::kRead));
   const std::string name = JoinPath(archive, SegmentName(start));
   const std::string temporary = name + ".tmp";
-  RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> to,
-                      env.files.Open(temporary, OpenMode::kCreateEmpty));
+  RL_ASSIGN_OR_RETURN(std::unique_ptr<File> to, env.files.Open(temporary, OpenMode::kCreateEmpty));
   RL_RETURN_IF_ERROR(CopyBytes(*from, *to, files.segment_bytes()));
   // The copy is what will be read one day, so the copy is what is checked.
-  RL_RETURN_IF_ERROR(CheckWhole(*to, files, group_id, start));
+  RL_RETURN_IF_ERROR(CheckWhole(std::move(to), group_id, start, files.segment_bytes()));
   RL_RETURN_IF_ERROR(env.files.Rename(temporary, name));
   return env.files.SyncDirectory(archive);
 }

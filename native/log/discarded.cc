@@ -222,33 +222,12 @@ Result<bool> DiscardedReader::NextRecord(Record* record) {
 }
 
 Result<std::optional<LogEntry>> DiscardedReader::Next() {
-  LogEntry entry;
-  bool open = false;
+  Record record;
   for (;;) {
-    Record record;
     RL_ASSIGN_OR_RETURN(const bool found, NextRecord(&record));
     if (!found) return std::optional<LogEntry>();
-    if (!record.continues()) {
-      open = true;
-      assembled_.clear();
-      entry = {record.lsn(),
-               record.end(),
-               record.term(),
-               record.type(),
-               record.header.operations,
-               record.header.commit_time_us,
-               record.payload};
-    }
-    if (!open) continue;
-    if (record.continues() || record.more()) {
-      if (assembled_.size() + record.payload.size() > kMaxTransactionBytes) {
-        return Status(Code::kCorruption, "discarded records: a transaction over the limit");
-      }
-      assembled_.insert(assembled_.end(), record.payload.begin(), record.payload.end());
-      entry.end = record.end();
-      entry.payload = assembled_;
-    }
-    if (!record.more()) return std::optional<LogEntry>(entry);
+    RL_ASSIGN_OR_RETURN(const bool whole, assembler_.Add(record));
+    if (whole) return std::optional<LogEntry>(assembler_.entry());
   }
 }
 

@@ -21,8 +21,8 @@
 #include "base/status.h"
 #include "env/env.h"
 #include "log/log.h"
-#include "log/log_reader.h"
 #include "log/record_stream.h"
+#include "log/transaction_assembler.h"
 
 namespace ringleader {
 
@@ -73,7 +73,7 @@ class DiscardedReader {
   std::optional<RecordStream> stream_;
   std::vector<uint8_t> buffer_;  // from `buffered_` on
   Lsn buffered_;
-  std::vector<uint8_t> assembled_;
+  TransactionAssembler assembler_;
 };
 
 }  // namespace ringleader

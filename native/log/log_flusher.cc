@@ -100,6 +100,21 @@ Status LogFlusher::AwaitRollBack() {
   return Status::Ok();
 }
 
+Result<bool> LogFlusher::FollowHistory(Lsn position, uint64_t* history) {
+  // The count first: it moves while the roll-back is under way, before the positions do.
+  uint64_t now = History();
+  while (RollingBack()) {
+    RL_RETURN_IF_ERROR(AwaitRollBack());
+    now = History();
+  }
+  if (now == *history) return false;
+  if (RolledBack(position, *history)) {
+    return Status(Code::kRolledBack, "the log has been rolled back to below this position");
+  }
+  *history = now;
+  return true;
+}
+
 Status LogFlusher::CheckRollBack() {
   if (!RollingBack()) return Status::Ok();
   Fail(EOWNERDEAD);

@@ -66,8 +66,10 @@ class LogFlusher {
   bool RolledBack(Lsn end, uint64_t history) const;
   // A roll-back is under way, or was cut short.
   bool RollingBack() const;
-  // Returns when none is under way. kFailed where it was cut short.
-  Status AwaitRollBack();
+  // For readers, which have followed `*history`: brings that up to date, waiting for a roll-back
+  // that is under way, and says whether there has been one. kRolledBack where one went below
+  // `position`, kFailed where it was cut short.
+  Result<bool> FollowHistory(Lsn position, uint64_t* history);
   // Holder of the writer lock, of the keeper's or the flusher's role: kOk, or kFailed where a
   // roll-back was cut short, which ends the environment.
   Status CheckRollBack();
@@ -84,6 +86,7 @@ class LogFlusher {
   void AwaitProgress(uint32_t sequence, uint64_t timeout_ns);
 
  private:
+  Status AwaitRollBack();
   Status Step(Level level);
   Lsn GroupEnd(Lsn from, Lsn tail) const;
   Status WriteUpTo(Lsn from, Lsn to);

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/mutant.h"
+#include "log/segment_walk.h"
 
 namespace ringleader {
 
@@ -54,7 +55,8 @@ Status LogReader::Explain(SegmentScanner::Step step) {
     return Status(Code::kTrimmed, "the log no longer holds this position");
   }
   if (position_ == first_ && !chain_) {
-    RL_ASSIGN_OR_RETURN(const bool boundary, IsBoundary(position_));
+    RL_ASSIGN_OR_RETURN(const bool boundary,
+                        WalkComesBy(files_, region_->header.group_id, position_));
     if (!boundary) {
       return Status(Code::kInvalidArgument,
                     "no record begins at " + std::to_string(position_.value));
@@ -62,26 +64,6 @@ Status LogReader::Explain(SegmentScanner::Step step) {
   }
   return Status(Code::kCorruption,
                 "log at " + std::to_string(position_.value) + ": " + StepName(step));
-}
-
-// Whether a walk from the segment's start comes by `position`, or is stopped before it.
-Result<bool> LogReader::IsBoundary(Lsn position) {
-  const Lsn start = SegmentStart(position, files_.segment_bytes());
-  if (position <= start + kSegmentPageBytes) return true;
-  std::array<uint8_t, kSegmentPageBytes> page;
-  RL_RETURN_IF_ERROR(files_.ReadPage(start, page));
-  ChainState before;
-  const PageState state =
-      CheckSegmentPage(page, region_->header.group_id, start, files_.segment_bytes(), &before);
-  if (state != PageState::kValid) return true;
-  SegmentScanner walk(*file_, start, files_.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
-                      before);
-  while (walk.position() < position) {
-    Record record;
-    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, walk.Next(&record));
-    if (step != SegmentScanner::Step::kRecord) return true;
-  }
-  return walk.position() == position;
 }
 
 Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
@@ -104,22 +86,6 @@ Result<bool> LogReader::NextRecord(Record* record, Lsn visible) {
   return false;
 }
 
-Status LogReader::FollowHistory() {
-  uint64_t history = flusher_.History();
-  // The count first: it moves while the roll-back is under way, before the positions do.
-  while (flusher_.RollingBack()) {
-    RL_RETURN_IF_ERROR(flusher_.AwaitRollBack());
-    history = flusher_.History();
-  }
-  if (history == history_) return Status::Ok();
-  if (flusher_.RolledBack(returned_.position, history_)) {
-    return Status(Code::kRolledBack, "the log has been rolled back to below this position");
-  }
-  history_ = history;
-  GoBackTo(returned_);
-  return Status::Ok();
-}
-
 void LogReader::GoBackTo(const Place& place) {
   position_ = place.position;
   chain_ = place.chain;
@@ -130,7 +96,8 @@ void LogReader::GoBackTo(const Place& place) {
 // history stayed the same is of that history.
 Result<std::optional<LogEntry>> LogReader::Next() {
   for (;;) {
-    RL_RETURN_IF_ERROR(FollowHistory());
+    RL_ASSIGN_OR_RETURN(const bool changed, flusher_.FollowHistory(returned_.position, &history_));
+    if (changed) GoBackTo(returned_);
     auto next = NextHere();
     if (flusher_.History() != history_) continue;
     if (next.ok() && next.value()) returned_ = {position_, chain_};
@@ -158,36 +125,17 @@ Result<std::optional<LogEntry>> LogReader::NextHere() {
 
 // `began`: where the transaction begins that the reader is in the middle of.
 Result<std::optional<LogEntry>> LogReader::Assemble(Lsn visible, std::optional<Place>* began) {
-  LogEntry entry;
-  assembled_.clear();
+  assembler_.Reset();
   Record record;
   for (;;) {
     const std::optional<ChainState> before = chain_;
     RL_ASSIGN_OR_RETURN(const bool found, NextRecord(&record, visible));
     if (!found) return std::optional<LogEntry>();
-    if (record.type() == RecordType::kPadding) continue;
-    if (!record.continues()) {
+    if (record.type() != RecordType::kPadding && !record.continues()) {
       *began = {record.lsn(), before};
-      assembled_.clear();
-      entry = {record.lsn(),
-               record.end(),
-               record.term(),
-               record.type(),
-               record.header.operations,
-               record.header.commit_time_us,
-               record.payload};
     }
-    if (!*began) continue;  // the rest of a transaction that began before the reader did
-    if (record.continues() || record.more()) {
-      if (assembled_.size() + record.payload.size() > kMaxTransactionBytes) {
-        return Status(Code::kCorruption, "log at " + std::to_string(record.lsn().value) +
-                                             ": a transaction over the limit");
-      }
-      assembled_.insert(assembled_.end(), record.payload.begin(), record.payload.end());
-      entry.end = record.end();
-      entry.payload = assembled_;
-    }
-    if (!record.more()) return std::optional<LogEntry>(entry);
+    RL_ASSIGN_OR_RETURN(const bool whole, assembler_.Add(record));
+    if (whole) return std::optional<LogEntry>(assembler_.entry());
   }
 }
 

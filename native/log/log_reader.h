@@ -11,7 +11,6 @@
 
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "base/status.h"
 #include "env/env.h"
@@ -19,19 +18,9 @@
 #include "log/log_region.h"
 #include "log/segment_files.h"
 #include "log/segment_scanner.h"
+#include "log/transaction_assembler.h"
 
 namespace ringleader {
-
-// One transaction as it was appended.
-struct LogEntry {
-  Lsn lsn;
-  Lsn end;
-  Term term;
-  RecordType type = RecordType::kTransaction;
-  uint16_t operations = 0;
-  uint64_t commit_time_us = 0;
-  Bytes payload;  // valid until the next call
-};
 
 class LogReader {
  public:
@@ -54,14 +43,12 @@ class LogReader {
     std::optional<ChainState> chain;  // of the record before, once known
   };
 
-  Status FollowHistory();
   void GoBackTo(const Place& place);
   Result<std::optional<LogEntry>> NextHere();
   Result<std::optional<LogEntry>> Assemble(Lsn visible, std::optional<Place>* began);
   Result<bool> NextRecord(Record* record, Lsn visible);
   Status OpenSegment();
   Status Explain(SegmentScanner::Step step);
-  Result<bool> IsBoundary(Lsn position);
 
   LogRegion& region_;
   const SegmentFiles& files_;
@@ -71,7 +58,7 @@ class LogReader {
   std::optional<ChainState> chain_;  // of the record before position_, once known
   std::unique_ptr<File> file_;
   std::unique_ptr<SegmentScanner> scanner_;
-  std::vector<uint8_t> assembled_;
+  TransactionAssembler assembler_;
   Place returned_;    // behind the last transaction that was returned
   uint64_t history_;  // roll-backs that have been followed
 };

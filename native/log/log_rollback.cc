@@ -1,13 +1,12 @@
 #include "log/log_rollback.h"
 
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "base/mutant.h"
 #include "log/last_whole.h"
 #include "log/log.h"
-#include "log/segment_scanner.h"
+#include "log/segment_walk.h"
 
 namespace ringleader {
 namespace {
@@ -36,37 +35,21 @@ Result<LogCut> FindCut(const SegmentFiles& files, const Id128& group_id, Lsn sta
   if (to < start) return Status(Code::kTrimmed, "the log no longer holds this position");
   const uint64_t segment = files.segment_bytes();
   const Lsn kept = KeptSegment(start, to, segment);
-  std::array<uint8_t, kSegmentPageBytes> page;
-  RL_RETURN_IF_ERROR(files.ReadPage(kept, page));
-  LogCut cut;
-  cut.prepared_end = kept + segment;
-  if (CheckSegmentPage(page, group_id, kept, segment, &cut.chain) != PageState::kValid) {
-    return Status(Code::kCorruption, SegmentName(kept) + ": header page");
-  }
-  cut.end = to;
+  RL_ASSIGN_OR_RETURN(const auto walk, SegmentWalk::Open(files, group_id, kept, to));
+  LogCut cut{to, kept + segment, walk->chain()};
   if (kept == start && to <= start + kSegmentPageBytes) {
     // The page stays: it has the chain value, and a log has a first segment.
     cut.end = start + kSegmentPageBytes;
     return to == start || to == cut.end ? Result<LogCut>(cut) : Result<LogCut>(NoEnd(to));
   }
-  if (to < kept + kSegmentPageBytes) return NoEnd(to);
-  RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files.Open(kept, OpenMode::kRead));
-  SegmentScanner scanner(*file, kept, segment, kept + kSegmentPageBytes, to, cut.chain);
-  Record last{};
-  for (;;) {
-    Record record;
-    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, scanner.Next(&record));
-    if (step == SegmentScanner::Step::kLimit || step == SegmentScanner::Step::kSegmentEnd) break;
-    if (step != SegmentScanner::Step::kRecord) {
-      return Status(Code::kCorruption,
-                    "log at " + std::to_string(scanner.position().value) + ": " + StepName(step));
-    }
-    last = record;
+  LastWhole last;
+  for (Record record;;) {
+    RL_ASSIGN_OR_RETURN(const bool more, walk->Next(&record));
+    if (!more) break;
+    last.Pass(record);
   }
-  const bool ends = last.header.lsn != 0 && last.end() == to && !last.more() &&
-                    last.type() != RecordType::kPadding;
-  if (!ends) return NoEnd(to);
-  cut.chain = scanner.chain();
+  if (last.end != to) return NoEnd(to);
+  cut.chain = walk->chain();
   return cut;
 }
 

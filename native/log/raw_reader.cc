@@ -1,10 +1,9 @@
 #include "log/raw_reader.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include "log/segment_scanner.h"
+#include "log/segment_walk.h"
 
 namespace ringleader {
 namespace {
@@ -58,30 +57,12 @@ Status RawReader::Trimmed() const {
   return Status(Code::kTrimmed, "the log no longer holds this position");
 }
 
-// The count first: where it tells of a roll-back that is not under way any more, the positions are
-// those behind it.
-Status RawReader::FollowHistory() {
-  for (;;) {
-    const uint64_t history = flusher_.History();
-    if (flusher_.RollingBack()) {
-      RL_RETURN_IF_ERROR(flusher_.AwaitRollBack());
-      continue;
-    }
-    if (history == history_) return Status::Ok();
-    if (flusher_.RolledBack(position_, history_)) {
-      return Status(Code::kRolledBack, "the log has been rolled back to below this position");
-    }
-    history_ = history;
-    file_.reset();
-    return Status::Ok();
-  }
-}
-
 // A roll-back is counted before it changes anything that is read here: what was read while the
 // count stayed the same is of one history.
 Result<RawRun> RawReader::Next(uint64_t limit, Lsn to) {
   for (;;) {
-    RL_RETURN_IF_ERROR(FollowHistory());
+    RL_ASSIGN_OR_RETURN(const bool changed, flusher_.FollowHistory(position_, &history_));
+    if (changed) file_.reset();
     const Lsn position = position_;
     const std::optional<ChainState> chain = chain_;
     auto next = NextHere(limit, to);
@@ -192,36 +173,15 @@ Status RawReader::Explain(const RecordStream& stream) {
     return Trimmed();
   }
   if (at == position_ && !chain_) {
-    RL_ASSIGN_OR_RETURN(const bool boundary, IsBoundary());
+    RL_RETURN_IF_ERROR(flusher_.WaitFor(position_, Level::kWritten));
+    RL_ASSIGN_OR_RETURN(const bool boundary,
+                        WalkComesBy(files_, region_->header.group_id, position_));
     if (!boundary) {
       return Status(Code::kInvalidArgument, "no record begins at " + std::to_string(at.value));
     }
   }
   return Status(Code::kCorruption,
                 "log at " + std::to_string(at.value) + ": what is stored fails its checks");
-}
-
-// Whether a walk from the segment's start comes by position_, or is stopped before it.
-Result<bool> RawReader::IsBoundary() {
-  const Lsn start = SegmentStart(position_, files_.segment_bytes());
-  if (position_ == start) return true;
-  RL_RETURN_IF_ERROR(flusher_.WaitFor(position_, Level::kWritten));
-  std::array<uint8_t, kSegmentPageBytes> page;
-  RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, files_.Open(start, OpenMode::kRead));
-  RL_RETURN_IF_ERROR(ReadExactly(*file, 0, page, SegmentName(start)));
-  ChainState before;
-  if (CheckSegmentPage(page, region_->header.group_id, start, files_.segment_bytes(), &before) !=
-      PageState::kValid) {
-    return true;
-  }
-  SegmentScanner walk(*file, start, files_.segment_bytes(), start + kSegmentPageBytes, kMaxLsn,
-                      before);
-  while (walk.position() < position_) {
-    Record record;
-    RL_ASSIGN_OR_RETURN(const SegmentScanner::Step step, walk.Next(&record));
-    if (step != SegmentScanner::Step::kRecord) return true;
-  }
-  return walk.position() == position_;
 }
 
 }  // namespace ringleader

@@ -66,13 +66,11 @@ class RawReader {
   Lsn position() const { return position_; }
 
  private:
-  Status FollowHistory();
   Result<RawRun> NextHere(uint64_t limit, Lsn to);
   Status Fill(uint64_t size, Lsn end);
   bool FillFromRing(Lsn at, MutableBytes into);
   Status FillFromFile(Lsn at, MutableBytes into);
   Status Explain(const RecordStream& stream);
-  Result<bool> IsBoundary();
   Status Trimmed() const;
 
   LogRegion& region_;
