@@ -7,6 +7,7 @@
 #include <string>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "env/env.h"
 #include "harness.h"
 
@@ -21,14 +22,6 @@ std::unique_ptr<File> OpenFile(const std::string& path) {
 }
 
 void SleepMillis(unsigned millis) { usleep(millis * 1000); }
-
-void AwaitEqual(const std::atomic<int>& value, int expected) {
-  for (int i = 0; i < 5000; ++i) {
-    if (value.load(std::memory_order_acquire) == expected) return;
-    SleepMillis(1);
-  }
-  test::Fail(__FILE__, __LINE__, "waited for five seconds");
-}
 
 }  // namespace
 
@@ -85,7 +78,7 @@ TEST(env_posix_lock, two_processes_conflict_until_one_dies) {
     state->store(1, std::memory_order_release);
     for (;;) pause();
   });
-  AwaitEqual(*state, 1);
+  AWAIT(state->load(std::memory_order_acquire) == 1);
   const auto file = OpenFile(path);
   CHECK_CODE(file->TryLock(7, true), Code::kBusy);
   CHECK_CODE(file->TryLock(7, false), Code::kBusy);
@@ -114,7 +107,7 @@ TEST(env_posix_lock, lock_waits_through_signals) {
     // Fifty or so; ThreadSanitizer holds them back during the call and delivers one.
     CHECK(g_alarms.load(std::memory_order_acquire) >= 1);
   });
-  AwaitEqual(*waiting, 1);
+  AWAIT(waiting->load(std::memory_order_acquire) == 1);
   SleepMillis(50);
   released->store(1, std::memory_order_release);
   CHECK_OK(holder->Unlock(0));

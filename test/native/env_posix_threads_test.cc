@@ -3,6 +3,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "env/env.h"
 #include "harness.h"
 
@@ -33,11 +35,7 @@ struct Shared {
 };
 
 void AwaitState(const Shared& shared, int expected) {
-  for (int i = 0; i < 5000; ++i) {
-    if (shared.state.load(std::memory_order_acquire) == expected) return;
-    SleepMillis(1);
-  }
-  test::Fail(__FILE__, __LINE__, "waited for five seconds");
+  AWAIT(shared.state.load(std::memory_order_acquire) == expected);
 }
 
 // Locks the mutex in a child that is then killed.
@@ -134,23 +132,31 @@ TEST(env_posix_mutex, lock_sleeps_until_unlocked) {
   CHECK(spun < int64_t{kHeld / 10});
 }
 
-// By the unlock itself, and not when the waiter looks again of its own accord.
+// By the unlock itself, and not when the waiter looks again of its own accord. On a busy machine
+// it may be woken at once and get a processor much later, though not every time.
 TEST(env_posix_mutex, unlock_wakes_a_waiter_in_another_process) {
   test::SharedValue<Shared> shared;
   T().InitMutex(shared->mutex);
-  test::SharedValue<std::atomic<uint64_t>> unlocked_at;
-  CHECK(T().Lock(shared->mutex) == LockResult::kLocked);
-  test::Child waiter([&] {
-    shared->state.store(1, std::memory_order_release);
+  test::SharedValue<std::atomic<uint64_t>> woken_at;
+  constexpr uint64_t kAtOnce = 500 * kMilli;
+  uint64_t shortest = kAtOnce;
+  for (int round = 0; round < 10 && shortest >= kAtOnce; ++round) {
+    shared->state.store(0, std::memory_order_release);
     CHECK(T().Lock(shared->mutex) == LockResult::kLocked);
-    CHECK(Now() - unlocked_at->load(std::memory_order_acquire) < 500 * kMilli);
+    test::Child waiter([&] {
+      shared->state.store(1, std::memory_order_release);
+      CHECK(T().Lock(shared->mutex) == LockResult::kLocked);
+      woken_at->store(Now(), std::memory_order_release);
+      T().Unlock(shared->mutex);
+    });
+    AwaitState(*shared, 1);
+    SleepMillis(100);  // it sleeps now, for 900 ms more if nobody wakes it
+    const uint64_t unlocked_at = Now();
     T().Unlock(shared->mutex);
-  });
-  AwaitState(*shared, 1);
-  SleepMillis(100);  // it sleeps now, for 900 ms more if nobody wakes it
-  unlocked_at->store(Now(), std::memory_order_release);
-  T().Unlock(shared->mutex);
-  waiter.Join();
+    waiter.Join();
+    shortest = std::min(shortest, woken_at->load(std::memory_order_acquire) - unlocked_at);
+  }
+  CHECK(shortest < kAtOnce);
 }
 
 TEST(env_posix_mutex, the_death_of_the_holder_is_reported_once) {
@@ -238,10 +244,7 @@ TEST(env_posix_mutex, survives_kills_at_random_moments) {
     random = random * 6364136223846793005u + 1442695040888963407u;
     usleep(static_cast<useconds_t>(500 + (random >> 33) % 3000));
     victim.Kill();
-    for (int i = 0; shared->rounds.load(std::memory_order_acquire) < before + 10; ++i) {
-      CHECK(i < 5000);
-      SleepMillis(1);
-    }
+    AWAIT(shared->rounds.load(std::memory_order_acquire) >= before + 10);
   }
   survivor.Kill();
   const LockResult last = T().Lock(shared->mutex);

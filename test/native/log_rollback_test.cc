@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "env/sim/sim_env.h"
 #include "log_fixture.h"
 
@@ -158,7 +159,7 @@ TEST(log_rollback, the_archive_forgets) {
     return starts;
   };
   const uint64_t closed = log->Stat().tail.value / kMinSegmentBytes;
-  for (int i = 0; i < 5000 && archived().size() < closed; ++i) usleep(1000);
+  AWAIT(archived().size() >= closed);
   CHECK_EQ(archived().size(), closed);
   CHECK_OK(log->RollBack(all[70].end));
   const Lsn kept = SegmentStart(all[70].end, kMinSegmentBytes);

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "concurrent.h"
 #include "log_fixture.h"
 
 namespace ringleader {
@@ -223,10 +224,10 @@ TEST(log, service_flushes_what_is_asked_for_and_what_is_not) {
   log->OnProgress([&] { ++calls; });
   const Appended asked = AppendOne(*log, 1, 100);
   log->Request(asked.end, Level::kFlushed);
-  while (!log->Reached(asked.end, Level::kFlushed)) std::this_thread::yield();
-  while (calls.load() == 0) std::this_thread::yield();
+  AWAIT(log->Reached(asked.end, Level::kFlushed));
+  AWAIT(calls.load() > 0);
   const Appended unasked = AppendOne(*log, 2, 100);
-  while (!log->Reached(unasked.end, Level::kFlushed)) std::this_thread::yield();
+  AWAIT(log->Reached(unasked.end, Level::kFlushed));
 }
 
 TEST(log, segments_are_recycled_when_their_consumers_have_passed) {
@@ -305,7 +306,7 @@ TEST(log, archive_holds_every_closed_segment) {
     }
     return 0;
   };
-  while (archived() < closed * kMinSegmentBytes) std::this_thread::yield();
+  AWAIT(archived() >= closed * kMinSegmentBytes);
   CHECK_VALUE(const auto names, PosixEnv().files.List(options.archive));
   CHECK_EQ(names.size(), size_t{closed});
 }

@@ -1,10 +1,9 @@
 // Backups: the state of one moment, whatever goes on meanwhile; nothing half-made is ever taken.
 #include <algorithm>
 #include <atomic>
-#include <chrono>
-#include <thread>
 #include <vector>
 
+#include "concurrent.h"
 #include "store/folder.h"
 #include "store_copy_fixture.h"
 
@@ -80,19 +79,18 @@ TEST(store_backup, of_every_length_of_the_log) {
 class PairWriter {
  public:
   PairWriter(Store& store, DatabaseId database)
-      : store_(store), database_(database), thread_([this] { Run(); }) {}
-  ~PairWriter() { Stop(); }
+      : store_(store),
+        database_(database),
+        worker_([this](const std::stop_token& stop) { Run(stop); }) {}
 
-  void Stop() {
-    stop_.store(true, std::memory_order_release);
-    if (thread_.joinable()) thread_.join();
-  }
+  void Stop() { worker_.Stop(); }
+  uint64_t count() const { return count_.load(std::memory_order_acquire); }
   // Where the transaction that wrote `number` ends; after Stop.
   const std::vector<Lsn>& ends() const { return ends_; }
 
  private:
-  void Run() {
-    while (!stop_.load(std::memory_order_acquire)) {
+  void Run(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       const std::string value = std::to_string(ends_.size());
       WriteSet writes;
       CHECK_OK(writes.Put(AsBytes(KeyOf(database_, "a")), AsBytes(value)));
@@ -100,14 +98,15 @@ class PairWriter {
       CHECK_OK(writes.Put(AsBytes(KeyOf(database_, "m" + std::to_string(ends_.size() % 5000))),
                           AsBytes(std::string(500, 'm'))));
       ends_.push_back(CommitWrites(store_, writes));
+      count_.fetch_add(1, std::memory_order_acq_rel);
     }
   }
 
   Store& store_;
   const DatabaseId database_;
-  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> count_{0};
   std::vector<Lsn> ends_;
-  std::thread thread_;
+  Worker worker_;
 };
 
 TEST(store_backup, is_one_moment_while_writers_go_on) {
@@ -122,12 +121,13 @@ TEST(store_backup, is_one_moment_while_writers_go_on) {
   PairWriter writer(*store, database);
   const uint64_t copies = Scale(6);
   for (uint64_t i = 0; i < copies; ++i) {
+    AWAIT(writer.count() > i);
     CHECK_OK(store->Fold());
     CHECK_VALUE(const Lsn lsn, store->Backup(directory + "/copy" + std::to_string(i)));
     lsns.push_back(lsn);
   }
   writer.Stop();
-  CHECK(writer.ends().size() > copies);
+  CHECK(writer.ends().size() >= copies);
   for (uint64_t i = 0; i < copies; ++i) {
     const Contents contents = ContentsOf(directory + "/copy" + std::to_string(i));
     const auto last = std::ranges::upper_bound(writer.ends(), lsns[i]);
@@ -187,11 +187,11 @@ TEST(store_backup, that_died_is_forgotten) {
   CHECK_OK(store->Close());
   store = OpenStore(directory + "/env", BusyStore());
   std::vector<Consumer> consumers;
-  for (int looks = 0; looks < 500 && consumers.size() != 2; ++looks) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  const auto count = [&] {
     CHECK_VALUE(consumers, store->log().Consumers());
-  }
-  CHECK_EQ(consumers.size(), size_t{2});
+    return consumers.size();
+  };
+  AWAIT(count() == 2);
   for (const Consumer& consumer : consumers) CHECK(consumer.name != kBackupConsumer);
 }
 

@@ -2,8 +2,8 @@
 // says.
 #include <atomic>
 #include <fstream>
-#include <thread>
 
+#include "concurrent.h"
 #include "store_base_fixture.h"
 #include "test_hash.h"
 
@@ -178,11 +178,10 @@ TEST(store_base_hash_index, threads_share_it_while_states_change) {
   const std::string dir = TempDir();
   const auto base = OpenBase(dir);
   PutAll(*base, 1);
-  std::atomic<bool> stop{false};
   std::atomic<uint64_t> newest{1};
-  const auto read = [&] {
+  const auto read = [&](const std::stop_token& stop) {
     const auto snapshot = OpenSnapshot(*base);
-    while (!stop.load(std::memory_order_acquire)) {
+    while (!stop.stop_requested()) {
       const uint64_t least = newest.load(std::memory_order_acquire);
       CHECK_OK(snapshot->Renew());
       const uint64_t batch = snapshot->applied().value - 5000;
@@ -190,14 +189,13 @@ TEST(store_base_hash_index, threads_share_it_while_states_change) {
       Use(*snapshot, batch);
     }
   };
-  std::thread one(read), two(read);
+  Worker one(read), two(read);
   for (uint64_t batch = 2; batch < 12; ++batch) {
     PutAll(*base, batch);
     newest.store(batch, std::memory_order_release);
   }
-  stop.store(true, std::memory_order_release);
-  one.join();
-  two.join();
+  one.Stop();
+  two.Stop();
 }
 
 }  // namespace

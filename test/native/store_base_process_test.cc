@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "env_posix_mount.h"
 #include "store_base_fixture.h"
 
@@ -137,6 +138,7 @@ TEST(store_base_process, a_killed_writer_leaves_whole_batches) {
       progress->read.fetch_add(1, std::memory_order_acq_rel);
     }
   });
+  AWAIT(progress->read.load(std::memory_order_acquire) > 0);
   std::mt19937_64 random(Seed());
   const uint64_t kills = Scale(40);
   for (uint64_t i = 0; i < kills; ++i) {
@@ -158,7 +160,6 @@ TEST(store_base_process, a_killed_writer_leaves_whole_batches) {
   }
   progress->stop.store(true, std::memory_order_release);
   reader.Join();
-  CHECK(progress->read.load(std::memory_order_acquire) > 0);
   auto base = OpenBase(directory);
   CHECK_VALUE(auto snapshot, base->OpenSnapshot());
   CHECK(CheckNumber(*snapshot) >= progress->committed.load(std::memory_order_acquire));
@@ -226,16 +227,8 @@ TEST(store_base_process, a_copy_while_writing_is_one_state) {
   const std::string directory = TempDir();
   auto base = OpenBase(directory);
   CommitNumber(*base, 5000);
-  std::atomic<bool> stop{false};
-  std::string failure;
-  std::thread writer([&] {
-    try {
-      for (uint64_t number = 5001; !stop.load(std::memory_order_acquire); ++number) {
-        CommitNumber(*base, number);
-      }
-    } catch (const Failure& failed) {
-      failure = failed.text;
-    }
+  Worker writer([&](const std::stop_token& stop) {
+    for (uint64_t number = 5001; !stop.stop_requested(); ++number) CommitNumber(*base, number);
   });
   for (uint64_t i = 0; i < Scale(8); ++i) {
     const std::string target = TempDir();
@@ -258,9 +251,7 @@ TEST(store_base_process, a_copy_while_writing_is_one_state) {
   }
   const Status refusal(Code::kNoSpace, "the sink is full");
   CHECK_CODE(base->Copy([&](Bytes) { return refusal; }).status(), Code::kNoSpace);
-  stop.store(true, std::memory_order_release);
-  writer.join();
-  CHECK_EQ(failure, "");
+  writer.Stop();
 }
 
 TEST(store_base_process, a_full_disk_refuses_a_batch_whole) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "store_copy_fixture.h"
 
 namespace ringleader {
@@ -55,15 +56,6 @@ uint64_t DatabasesInBase(Store& store) {
   uint64_t databases = 0;
   for (DatabaseId id = 1; id < 100; ++id) databases += RowsInBase(store, id) > 0 ? 1 : 0;
   return databases;
-}
-
-// Waits for what the fold does when nothing else is to do.
-template <typename Done>
-void Await(const Done& done) {
-  for (int looks = 0; looks < 1000 && !done(); ++looks) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  CHECK(done());
 }
 
 TEST(store_bulk, rows_are_there_and_stay) {
@@ -172,7 +164,7 @@ TEST(store_bulk, that_fails_leaves_nothing) {
   CHECK_CODE(store->BulkLoad("d", rows.next()).status(), Code::kClosed);
   CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{0});
   CHECK_OK(store->Verify().status());
-  Await([&] { return DatabasesInBase(*store) == 0; });
+  AWAIT(DatabasesInBase(*store) == 0);
   CHECK_OK(store->Verify().status());
   CHECK_OK(Load(*store, "d", 10).status());
   CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{10});
@@ -207,17 +199,15 @@ TEST(store_bulk, goes_on_beside_writers) {
   const std::string directory = TempDir();
   auto store = OpenStore(directory, BusyStore());
   const DatabaseId other = MakeDatabase(*store, "other");
-  std::atomic<bool> stop{false};
   uint64_t written = 0;
-  std::thread writer([&] {
-    while (!stop.load(std::memory_order_acquire)) {
+  Worker writer([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
       PutRow(*store, KeyOf(other, std::to_string(written++)), std::string(1000, 'o'));
     }
   });
   const auto loaded = Load(*store, "d", 2 * kBatch + 1);
   const auto folded = store->Fold();
-  stop.store(true, std::memory_order_release);
-  writer.join();
+  writer.Stop();
   CHECK_OK(loaded.status());
   CHECK_OK(folded);
   CHECK_VALUE(const Store::Verified verified, store->Verify());
@@ -234,9 +224,9 @@ TEST(store_bulk, whoever_sees_the_name_sees_all_rows) {
   const DatabaseId old = MakeDatabase(*store, "d");
   std::atomic<uint64_t> seen{~uint64_t{0}};
   std::atomic<bool> looking{false};
-  std::thread reader([&] {
+  Worker reader([&](const std::stop_token& stop) {
     const auto view = store->NewView();
-    for (;;) {
+    while (!stop.stop_requested()) {
       CHECK_OK(view->Renew());
       looking.store(true, std::memory_order_release);
       CHECK_VALUE(const auto database, FindDatabase(*view, "d"));
@@ -247,9 +237,9 @@ TEST(store_bulk, whoever_sees_the_name_sees_all_rows) {
       return;
     }
   });
-  while (!looking.load(std::memory_order_acquire)) std::this_thread::yield();
+  AWAIT(looking.load(std::memory_order_acquire));
   const auto loaded = Load(*store, "d", kBatch + kBatch / 2);
-  reader.join();
+  reader.Join();
   CHECK_OK(loaded.status());
   CHECK_EQ(seen.load(std::memory_order_acquire), kBatch + kBatch / 2);
 }
@@ -271,7 +261,7 @@ TEST(store_bulk, a_death_leaves_all_or_nothing) {
     const auto store = OpenStore(directory, BusyStore());
     CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{0});
     CHECK_OK(store->Verify().status());
-    Await([&] { return DatabasesInBase(*store) == 0; });
+    AWAIT(DatabasesInBase(*store) == 0);
     CHECK_OK(Load(*store, "d", 7).status());
     CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{7});
     CHECK_OK(store->Verify().status());
@@ -313,12 +303,12 @@ TEST(store_bulk, waits_on_the_list_until_its_name_is_folded) {
   CHECK_OK(store->Verify().status());
   store->SetFoldLimit(kMaxLsn);
   CHECK_OK(store->Fold());
-  Await([&] { return !listed(); });
+  AWAIT(!listed());
   CHECK_EQ(ContentsOf(*store).at("d").size(), size_t{1000});
   // Dropped like any other.
   CHECK_OK(store->DropDatabase("d"));
   CHECK_OK(store->Fold());
-  Await([&] { return RowsInBase(*store, database.id) == 0; });
+  AWAIT(RowsInBase(*store, database.id) == 0);
   CHECK_OK(store->Verify().status());
 }
 
@@ -343,7 +333,7 @@ TEST(store_bulk, can_be_rolled_back) {
   CHECK_OK(store->Close());
   store = OpenStore(directory, BusyStore());
   CHECK_EQ(ContentsOf(*store).at("next").size(), size_t{0});
-  Await([&] { return RowsInBase(*store, loaded.id) == 0; });
+  AWAIT(RowsInBase(*store, loaded.id) == 0);
   CHECK_OK(Load(*store, "d", 7).status());
   CHECK_VALUE(const Store::Verified verified, store->Verify());
   CHECK_EQ(verified.rows, uint64_t{17});

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "slow_sync.h"
 #include "store/folder.h"
 #include "store_fixture.h"
@@ -20,7 +21,6 @@ namespace {
 using namespace test;
 
 using std::chrono::milliseconds;
-using std::chrono::steady_clock;
 
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kSecond = 1'000'000'000;
@@ -51,14 +51,6 @@ uint64_t CountRows(Store& store, DatabaseId database) {
     CHECK_OK(cursor->Next());
   }
   return rows;
-}
-
-void Await(const std::function<bool()>& come) {
-  const auto patience = steady_clock::now() + std::chrono::seconds(30);
-  while (!come()) {
-    if (steady_clock::now() > patience) Fail(__FILE__, __LINE__, "it has not come");
-    std::this_thread::sleep_for(milliseconds(2));
-  }
 }
 
 // --- what may be folded --------------------------------------------------------------------------
@@ -168,7 +160,7 @@ TEST(store_fold, another_process_finishes_what_a_dead_one_began) {
     CHECK_OK(folding->Fold());
   });
   // Some sub-transactions have been written, the last one has not.
-  Await([&] { return store->Stat().folded_rows >= 50'000; });
+  AWAIT(store->Stat().folded_rows >= 50'000);
   child.Kill();
   CHECK_EQ(store->Stat().base.applied, before);
   CHECK(store->Stat().base.rows >= 50'000);
@@ -201,7 +193,7 @@ TEST(store_fold, rows_of_dropped_databases_go_bit_by_bit) {
     CHECK_VALUE(const uint64_t rows, view->base().Rows(id));
     return rows == 0;
   };
-  Await([&] { return gone(dropped) && gone(cleared); });
+  AWAIT(gone(dropped) && gone(cleared));
   CHECK_EQ(CountRows(*store, kept), uint64_t{1000});
   CHECK_EQ(CountRows(*store, fresh.id), uint64_t{0});
   // Whoever was looking still sees them.

@@ -1,9 +1,8 @@
 // Restores: every transaction of backup and archive can be the last one, and nothing else is.
-#include <chrono>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "concurrent.h"
 #include "log/control_file.h"
 #include "log/segment_files.h"
 #include "store/restore.h"
@@ -32,11 +31,8 @@ struct Life {
     // Segments go to the archive when they are full.
     const Lsn last = steps.back().first;
     Live(200);
-    for (int looks = 0; looks < 1000 && !Archived(last); ++looks) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      CHECK_OK(store->log().WaitFor(store->Stat().log.visible, Level::kFlushed));
-    }
-    CHECK(Archived(last));
+    CHECK_OK(store->log().WaitFor(store->Stat().log.visible, Level::kFlushed));
+    AWAIT(Archived(last));
     archived_end = SegmentStart(last, kSegment) + kSegment;
   }
 
@@ -269,9 +265,7 @@ TEST(store_restore, stops_at_a_bulk_load) {
   const Lsn after = PutMany(*store, database, 1000, 400);
   CHECK_OK(store->log().WaitFor(after, Level::kFlushed));
   const std::string first = directory + "/archive/" + SegmentName(Lsn());
-  for (int looks = 0; looks < 1000 && !PosixEnv().files.Info(first).ok(); ++looks) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  AWAIT(PosixEnv().files.Info(first).ok());
   const auto restore = [&](const std::string& target, const RestoreLimit& limit) {
     return RestoreTo(PosixEnv(), directory + "/backup", directory + "/archive", target, limit)
         .status();

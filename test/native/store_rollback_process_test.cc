@@ -2,9 +2,9 @@
 // in the middle of one leaves.
 #include <atomic>
 #include <filesystem>
-#include <thread>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "kill_snapshot.h"
 #include "store_fixture.h"
 
@@ -64,15 +64,20 @@ class Journal {
 
 struct Told {
   std::atomic<bool> stop;
+  std::atomic<uint64_t> views, commits;  // of the process that looks on
   std::atomic<uint64_t> done, trimmed;
 };
 
 void RollBackAgainAndAgain(const std::string& directory, Told& told) {
   const auto store = OpenStore(directory, BusyStore());
   const Journal journal(MakeDatabase(*store, "journal"));
+  AWAIT(told.views.load(std::memory_order_acquire) > 0);
   for (uint64_t i = 0; i < Scale(40); ++i) {
     const Lsn to = journal.MustAdd(*store);
+    const uint64_t before = told.commits.load(std::memory_order_acquire);
     usleep(2000);
+    // Two: the first may lie before what is taken back.
+    AWAIT(told.commits.load(std::memory_order_acquire) >= before + 2);
     const Status rolled = store->RollBack(to);
     if (rolled.code() == Code::kTrimmed) {
       told.trimmed.fetch_add(1, std::memory_order_acq_rel);
@@ -87,10 +92,12 @@ void RollBackAgainAndAgain(const std::string& directory, Told& told) {
 }
 
 // Of the process that looks on: a thread that commits and waits, and views that are kept.
-void WriteMeanwhile(Store& store, const Journal& journal, Told& told, uint64_t* taken_back) {
-  while (!told.stop.load(std::memory_order_acquire)) {
+void WriteMeanwhile(Store& store, const Journal& journal, Told& told, const std::stop_token& stop,
+                    uint64_t* taken_back) {
+  while (!stop.stop_requested()) {
     const auto appended = journal.Add(store);
     if (!appended) continue;
+    told.commits.fetch_add(1, std::memory_order_acq_rel);
     const Status durable = store.log().WaitFor(*appended, Level::kFlushed);
     if (durable.code() != Code::kRolledBack) CHECK_OK(durable);
     *taken_back += durable.ok() ? 0 : 1;
@@ -108,45 +115,31 @@ TEST(store_rollback_process, the_others_read_and_write_on) {
   Child child([&] { RollBackAgainAndAgain(directory, *told); });
   auto store = OpenStore(directory, BusyStore());
   const Journal journal(MakeDatabase(*store, "journal"));
-  std::string failed;
   uint64_t taken_back = 0;
-  std::thread writer([&] {
-    try {
-      WriteMeanwhile(*store, journal, *told, &taken_back);
-    } catch (const Failure& failure) {
-      failed = failure.text;
-    }
+  Worker writer([&](const std::stop_token& stop) {
+    WriteMeanwhile(*store, journal, *told, stop, &taken_back);
   });
-  uint64_t views = 0, shrunk = 0, longest = 0;
-  std::string failed_here;
-  try {
-    while (!told->stop.load(std::memory_order_acquire) && child.alive()) {
-      const auto kept = TakeView(*store);
-      const uint64_t length = journal.Check(*kept);
-      usleep(500);
-      CHECK_EQ(journal.Check(*kept), length);
-      shrunk += length < longest ? 1 : 0;
-      longest = length;
-      ++views;
-    }
-  } catch (const Failure& failure) {
-    failed_here = failure.text;
+  uint64_t shrunk = 0, longest = 0;
+  while (!told->stop.load(std::memory_order_acquire) && child.alive()) {
+    const auto kept = TakeView(*store);
+    const uint64_t length = journal.Check(*kept);
+    usleep(500);
+    CHECK_EQ(journal.Check(*kept), length);
+    shrunk += length < longest ? 1 : 0;
+    longest = length;
+    told->views.fetch_add(1, std::memory_order_acq_rel);
   }
-  told->stop.store(true, std::memory_order_release);
-  writer.join();
+  writer.Stop();
   child.Join();
-  CHECK_EQ(failed_here, "");
-  CHECK_EQ(failed, "");
   CHECK(told->done.load(std::memory_order_acquire) > 0);
-  CHECK(views > 0);
   CHECK_EQ(store->Stat().rollbacks, store->log().History());
   CHECK(store->Stat().rollbacks > 0);
   std::printf(
       "store_rollback_process: %llu roll-backs, %llu views, %llu saw less than the one "
       "before, %llu commits taken back\n",
       static_cast<unsigned long long>(store->Stat().rollbacks),
-      static_cast<unsigned long long>(views), static_cast<unsigned long long>(shrunk),
-      static_cast<unsigned long long>(taken_back));
+      static_cast<unsigned long long>(told->views.load(std::memory_order_acquire)),
+      static_cast<unsigned long long>(shrunk), static_cast<unsigned long long>(taken_back));
   CHECK_OK(store->Verify().status());
   CHECK_OK(store->Fold());
   const uint64_t left = journal.Check(*store);

@@ -1,8 +1,8 @@
 // Verification: what is whole passes, also while it changes; every kind of damage is named.
-#include <atomic>
-#include <thread>
+#include <memory>
 #include <vector>
 
+#include "concurrent.h"
 #include "log/segment_files.h"
 #include "store/catalogue.h"
 #include "store/generation_format.h"
@@ -70,12 +70,11 @@ TEST(store_verify, walks_every_generation) {
 TEST(store_verify, passes_while_writers_run) {
   const auto store = OpenStore(TempDir(), BusyStore());
   const DatabaseId database = MakeDatabase(*store, "d");
-  std::atomic<bool> stop{false};
-  std::vector<std::thread> writers;
+  std::vector<std::unique_ptr<Worker>> writers;
   for (uint64_t number = 0; number < 2; ++number) {
-    writers.emplace_back([&, number] {
+    writers.push_back(std::make_unique<Worker>([&, number](const std::stop_token& stop) {
       Choices choices(number + 1);
-      while (!stop.load(std::memory_order_acquire)) {
+      while (!stop.stop_requested()) {
         const std::string row_key = KeyOf(database, std::to_string(choices.Below(2000)));
         if (choices.OneIn(3)) {
           RemoveRow(*store, row_key);
@@ -83,17 +82,14 @@ TEST(store_verify, passes_while_writers_run) {
           PutRow(*store, row_key, std::string(choices.Below(900), 'v'));
         }
       }
-    });
+    }));
   }
-  Status status;
   const auto enough = [&](uint64_t times) { return times >= Scale(10) && store->Stat().folds > 2; };
-  for (uint64_t i = 0; status.ok() && !enough(i); ++i) {
-    if (i % 2 == 1) status = store->Fold();
-    if (status.ok()) status = store->Verify().status();
+  for (uint64_t i = 0; !enough(i); ++i) {
+    if (i % 2 == 1) CHECK_OK(store->Fold());
+    CHECK_OK(store->Verify().status());
   }
-  stop.store(true, std::memory_order_release);
-  for (std::thread& writer : writers) writer.join();
-  CHECK_OK(status);
+  for (const auto& writer : writers) writer->Stop();
   CHECK(store->Stat().folds > 2);
 }
 

@@ -2,9 +2,11 @@
 #include "store/view.h"
 
 #include <atomic>
-#include <thread>
+#include <memory>
+#include <vector>
 
 #include "child_process.h"
+#include "concurrent.h"
 #include "store_fixture.h"
 
 namespace ringleader {
@@ -318,38 +320,24 @@ TEST(store_view, never_sees_half_a_transaction) {
   const uint64_t rounds = test::Scale(300);
   const auto store = OpenStore(test::TempDir(), test::BusyStore());
   SameEverywhere rows(*store);
-  std::atomic<bool> done{false};
   std::atomic<uint64_t> looks{0};
-  std::atomic<const char*> wrong{nullptr};
-  std::vector<std::thread> readers;
+  std::vector<std::unique_ptr<test::Worker>> readers;
   for (int r = 0; r < 3; ++r) {
-    readers.emplace_back([&, r] {
+    readers.push_back(std::make_unique<test::Worker>([&, r](const std::stop_token& stop) {
       const auto view = store->NewView();
-      for (uint64_t last = 0; !done.load(std::memory_order_acquire);) {
+      for (uint64_t last = 0; !stop.stop_requested();) {
         if (r == 0) view->Release();
-        if (const char* what = rows.Look(*view, &last)) {
-          return wrong.store(what, std::memory_order_release);
-        }
+        if (const char* what = rows.Look(*view, &last)) test::Fail(__FILE__, __LINE__, what);
         looks.fetch_add(1, std::memory_order_acq_rel);
       }
-    });
+    }));
   }
-  while (looks.load(std::memory_order_acquire) == 0 &&
-         wrong.load(std::memory_order_acquire) == nullptr) {
-    std::this_thread::yield();  // on a busy machine the writer could have ended by then
+  AWAIT(looks.load(std::memory_order_acquire) > 0);
+  for (uint64_t round = 1; round <= rounds; ++round) {
+    CHECK_OK(rows.Write(round));
+    if (round % 50 == 0) CHECK_OK(store->Fold());
   }
-  Status status;
-  for (uint64_t round = 1; status.ok() && round <= rounds; ++round) {
-    status = rows.Write(round);
-    if (round % 50 == 0 && status.ok()) status = store->Fold();
-  }
-  done.store(true, std::memory_order_release);
-  for (std::thread& reader : readers) reader.join();
-  CHECK_OK(status);
-  if (const char* what = wrong.load(std::memory_order_acquire)) {
-    test::Fail(__FILE__, __LINE__, what);
-  }
-  CHECK(looks.load(std::memory_order_acquire) > 0);
+  for (const auto& reader : readers) reader->Stop();
   CHECK(store->Stat().folds >= rounds / 50);
 }
 
