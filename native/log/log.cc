@@ -126,6 +126,8 @@ void Log::NoteAppends(std::span<const Appended> appended) {
     service_->RingKeeper();
   }
   service_->NoteAppend();
+  // Relaxed: it changes under the writer lock, which this thread has held since.
+  if (region()->gate.word.load(std::memory_order_relaxed) != 0) flusher_->NoteAppend();
 }
 
 Status Log::WaitFor(Lsn end, Level level, uint64_t timeout_ns) {
@@ -139,6 +141,16 @@ Status Log::WaitFor(Lsn end, Level level, uint64_t timeout_ns) {
 Status Log::WaitFor(const Appended& appended, Level level, uint64_t timeout_ns) {
   if (closed_) return Closed();
   return flusher_->WaitFor(appended.end, level, timeout_ns, appended.history);
+}
+
+uint32_t Log::ActivitySequence() const { return closed_ ? 0 : flusher_->ProgressSequence(); }
+
+void Log::AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns) {
+  if (!closed_) flusher_->AwaitActivity(sequence, seen, timeout_ns);
+}
+
+void Log::AnnounceActivity() {
+  if (!closed_) flusher_->Announce();
 }
 
 uint64_t Log::History() const { return closed_ ? 0 : flusher_->History(); }

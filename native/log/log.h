@@ -97,6 +97,12 @@ class Log {
   void OnProgress(std::function<void()> on_progress);
   void Request(Lsn end, Level level);
   bool Reached(Lsn end, Level level) const;
+  // For who has the replication role: sleeps until something is written or flushed, a transaction
+  // beyond `seen` is visible, somebody announces himself, or the time is over. Read `sequence`,
+  // then whatever might be news, then wait.
+  uint32_t ActivitySequence() const;
+  void AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns);
+  void AnnounceActivity();
   // How far the log has got: the end of what is visible, written, flushed. 0 once closed.
   Lsn End(Level level) const;
   Status Failure() const;

@@ -65,6 +65,23 @@ void LogFlusher::AwaitProgress(uint32_t sequence, uint64_t timeout_ns) {
   progress.waiters.fetch_sub(1, std::memory_order_acq_rel);
 }
 
+void LogFlusher::AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns) {
+  ProgressSection& progress = region_->progress;
+  progress.heeds_appends.store(1, std::memory_order_seq_cst);
+  // Either this load sees the append, or the append's look at the word above sees that it is set.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (region_->ends.visible.load(std::memory_order_acquire) <= seen.value) {
+    AwaitProgress(sequence, timeout_ns);
+  }
+  progress.heeds_appends.store(0, std::memory_order_release);
+}
+
+void LogFlusher::NoteAppend() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // Relaxed: the fence orders it behind the publication of the append.
+  if (region_->progress.heeds_appends.load(std::memory_order_relaxed) != 0) Announce();
+}
+
 uint64_t LogFlusher::History() const {
   return region_->rollback.history.load(std::memory_order_acquire);
 }

@@ -84,6 +84,10 @@ class LogFlusher {
   // Sleeps until the next Announce after `sequence` was read, or the time limit.
   uint32_t ProgressSequence() const;
   void AwaitProgress(uint32_t sequence, uint64_t timeout_ns);
+  // The same, but an append beyond `seen` is progress too. One thread of all processes at a time.
+  void AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns);
+  // After an append in an environment that belongs to a group.
+  void NoteAppend();
 
  private:
   Status AwaitRollBack();

@@ -31,7 +31,7 @@
 namespace ringleader {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552474c5221;  // "!RLGREG1"
-inline constexpr uint32_t kRegionVersion = 3;
+inline constexpr uint32_t kRegionVersion = 4;
 inline constexpr size_t kRegionPageBytes = 8192;
 inline constexpr uint64_t kMinRingBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kMaxRingBytes = uint64_t{4} << 30;
@@ -114,6 +114,9 @@ struct alignas(64) ProgressSection {
   std::atomic<uint32_t> sequence;  // changes with every step of written, durable, prepared_end
   std::atomic<uint32_t> waiters;   // a hint: may stay too high when a waiter dies
   std::atomic<int32_t> failed;     // errno of the failure that ended the environment; 0 = none
+  // Somebody sleeps who wants to hear of appends too: stored by who has the replication role. What
+  // it leaves behind when it dies costs some calls in vain until there is another one.
+  std::atomic<uint32_t> heeds_appends;
 };
 
 struct alignas(64) FlusherSection {
