@@ -51,6 +51,7 @@ const mutants = [
     tests: ['store_base_process.readers_in_threads_see_whole_batches'],
   },
   { name: 'SkipRowChecksum', tests: ['store_base_damage.a_flip_anywhere_in_a_row_is_met'] },
+  { name: 'LookOnceAtBase', tests: ['store_base_process.opens_beside_commits'] },
   {
     name: 'IgnoreRanges',
     tests: ['store_transaction.a_change_inside_a_range_that_was_read_is_a_conflict'],

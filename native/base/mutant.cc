@@ -52,6 +52,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(ReadBaseBeforeGenerations),
     RL_MUTANT_NAME(AppliedOutsideBatch),
     RL_MUTANT_NAME(SkipRowChecksum),
+    RL_MUTANT_NAME(LookOnceAtBase),
     RL_MUTANT_NAME(BackupWithoutHold),
     RL_MUTANT_NAME(BulkLoadEarlyName),
     RL_MUTANT_NAME(RollBackKeepsMark),

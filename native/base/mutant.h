@@ -39,6 +39,7 @@ enum class Mutant : uint8_t {
   kReadBaseBeforeGenerations,  // a view takes the base's snapshot before the generations
   kAppliedOutsideBatch,        // the base tree's applied LSN is written in a transaction of its own
   kSkipRowChecksum,            // checksums of rows in the base tree are not compared
+  kLookOnceAtBase,             // a commit while the base tree is being opened is taken for damage
   kBackupWithoutHold,          // a backup does not keep the log while it copies the base
   kBulkLoadEarlyName,          // a bulk load has its name before its last rows are synced
   kRollBackKeepsMark,          // a roll-back leaves the durable mark where it was

@@ -11,6 +11,7 @@
 #include "concurrent.h"
 #include "env_posix_mount.h"
 #include "store_base_fixture.h"
+#include "watched_files.h"
 
 namespace ringleader::test {
 namespace {
@@ -190,6 +191,39 @@ TEST(store_base_process, opening_races_with_closing) {
   CHECK_EQ(progress->committed.load(std::memory_order_acquire), 6 * Scale(25));
   CHECK_VALUE(const uint64_t rows, OpenBase(directory)->Verify());
   CHECK_EQ(rows, 6u);
+}
+
+// Whoever opens it reads one meta page and then the other; commits in between are no damage.
+TEST(store_base_process, opens_beside_commits) {
+  const std::string directory = TempDir();
+  CommitNumber(*OpenBase(directory), 5000);
+  struct Numbers {
+    std::atomic<uint64_t> wanted{5000}, committed{0};
+  };
+  SharedValue<Numbers> numbers;
+  Child writer([&] {
+    auto base = OpenBase(directory);
+    for (uint64_t number = 5000;; ++number) {
+      numbers->committed.store(number, std::memory_order_release);
+      AWAIT(numbers->wanted.load(std::memory_order_acquire) > number);
+      CommitNumber(*base, number + 1);
+    }
+  });
+  AWAIT(numbers->committed.load(std::memory_order_acquire) == 5000);
+  for (const uint64_t commits : {1, 2, 3, 4, 5}) {
+    uint64_t reads = 0;
+    WatchedFiles files([&](const std::string& call, const std::string& path) {
+      if (call != "read" || !path.ends_with("/data.mdb") || ++reads != 2) return Status::Ok();
+      const uint64_t last = numbers->wanted.fetch_add(commits, std::memory_order_acq_rel) + commits;
+      AWAIT(numbers->committed.load(std::memory_order_acquire) == last);
+      return Status::Ok();
+    });
+    Env env = files.env();
+    CHECK_VALUE(const auto base, BaseTree::Open(env, directory, TestBaseOptions()));
+    CHECK(reads >= 2);
+    CHECK_VALUE(const auto snapshot, base->OpenSnapshot());
+    CHECK_EQ(CheckNumber(*snapshot), numbers->wanted.load(std::memory_order_acquire));
+  }
 }
 
 TEST(store_base_process, places_of_dead_readers_are_used_again) {
