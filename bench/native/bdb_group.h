@@ -33,7 +33,7 @@ namespace ringleader {
 struct BdbLevel {
   const char* name;
   uint32_t primary;  // by the primary: DB_TXN_NOSYNC, DB_TXN_WRITE_NOSYNC or DB_TXN_SYNC
-  uint32_t replica;  // by a replica, before it confirms: the same
+  uint32_t replica;  // by a replica, before it confirms: DB_TXN_NOSYNC or DB_TXN_SYNC
   size_t replicas;   // how many have confirmed: 1 or 2
 };
 
@@ -80,9 +80,9 @@ class BdbMember {
   // As DB_REP_MASTER or as DB_REP_CLIENT.
   void Start(uint32_t role) {
     started_.store(false, std::memory_order_release);
-    inbox_.Open();
-    delivery_ = std::thread([this] { Deliver(); });
+    inbox_.Open();  // for the answers to what it sends while it starts
     MustBdb(env_->rep_start(env_, nullptr, role));
+    delivery_ = std::thread([this] { Deliver(); });
   }
 
   // Until a replica has all that the primary had.
@@ -95,8 +95,7 @@ class BdbMember {
     env_ = nullptr;
   }
 
-  // What applying a commit does: DB_TXN_NOSYNC, DB_TXN_WRITE_NOSYNC or DB_TXN_SYNC. Nothing may be
-  // under way.
+  // What committing, or applying a commit, does by default. Nothing may be under way.
   void SetDurability(uint32_t level) {
     for (const uint32_t flag : {uint32_t{DB_TXN_NOSYNC}, uint32_t{DB_TXN_WRITE_NOSYNC}}) {
       MustBdb(env_->set_flags(env_, flag, 0));
