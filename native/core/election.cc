@@ -267,9 +267,7 @@ void Replicator::On(const Message& message, const Nominate& nominate) {
 void Replicator::CallVote(Ballot handover) {
   RL_CHECK(configuration().rule == QuorumRule::kVotes);
   ElectionState& election = state_.election;
-  const uint32_t donations = election.donations;
   EndElection();
-  election.donations = donations;
   election.phase = ElectionPhase::kVoting;
   election.candidate = NextBallot();
   election.handover = handover;

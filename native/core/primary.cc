@@ -9,8 +9,7 @@
 //     elect, and to go on leading. Four voters that become three (K = 2 and V = 3, then K = V = 2)
 //     would otherwise commit on two of them and elect with the two others;
 //   - only acknowledgements of this ballot count. One that was given to an earlier primary says
-//   what
-//     the replica had then;
+//     what the replica had then;
 //   - a primary that has asked for a higher ballot commits nothing until it has won: its voters
 //     promise not to acknowledge the old one any more, and so does it itself;
 //   - a primary without V voters for an election timeout steps down: by then another one may lead,
@@ -29,7 +28,6 @@ void Replicator::Lead() {
   RL_CHECK(PromiseFlushed() && !state_.log.rolling_back);
   const std::optional<Configuration> founding = state_.election.founding;
   PrimaryState& primary = state_.primary;
-  const uint8_t levels = primary.levels;
   // Before the election ends, or its end would tell of a replica in between.
   state_.role = Role::kPrimary;
   EndElection();
@@ -37,7 +35,6 @@ void Replicator::Lead() {
   state_.election.founding = founding;
   Unfollow();
   primary = {};
-  primary.levels = levels;
   primary.term = state_.promise.hard.promised;
   primary.since = state_.now;
   primary.heartbeat_now = true;
@@ -71,9 +68,7 @@ void Replicator::StepDown(NoticeKind why) {
   out_->log.emplace_back(StopWriters{});
   RefuseReads();
   state_.role = Role::kReplica;
-  const uint8_t levels = state_.primary.levels;
   state_.primary = {};
-  state_.primary.levels = levels;
   state_.replica = {};
   state_.replica.sync_allowed = true;
   EndElection();
@@ -82,23 +77,18 @@ void Replicator::StepDown(NoticeKind why) {
 }
 
 void Replicator::ResetPeers() {
-  std::vector<Progress>& peers = state_.primary.peers;
-  std::vector<Progress> before = std::move(peers);
-  peers.clear();
+  std::vector<Progress> peers;
   for (const Member& member : configuration().members) {
     if (member.id == options_.self) continue;
-    const auto same = [&member](const Progress& peer) {
-      return peer.id == member.id && peer.incarnation == member.incarnation;
-    };
-    const auto at = std::find_if(before.begin(), before.end(), same);
-    if (at != before.end()) {
-      peers.push_back(*at);
+    if (const Progress* known = Peer(member.id, member.incarnation)) {
+      peers.push_back(*known);
     } else {
       Progress& peer = peers.emplace_back();
       peer.id = member.id;
       peer.incarnation = member.incarnation;
     }
   }
+  state_.primary.peers = std::move(peers);
 }
 
 Progress* Replicator::Peer(MemberId id) {
@@ -108,10 +98,11 @@ Progress* Replicator::Peer(MemberId id) {
   return nullptr;
 }
 
-bool Replicator::Counts(const Progress& peer) const {
-  const Member* member = configuration().Find(peer.id);
-  return member != nullptr && member->kind == MemberKind::kVoter &&
-         member->incarnation == peer.incarnation;
+const Progress* Replicator::Peer(MemberId id, Incarnation incarnation) const {
+  for (const Progress& peer : state_.primary.peers) {
+    if (peer.id == id) return peer.incarnation == incarnation ? &peer : nullptr;
+  }
+  return nullptr;
 }
 
 void Replicator::On(const Message& message, const Ack& ack) {
@@ -236,7 +227,7 @@ void Replicator::ShipTo(Progress& peer) {
   ship.head.previous = log.terms.PositionAt(peer.next);
   ship.head.commit = state_.commit;
   ship.head.log_end = log.end;
-  ship.head.levels = state_.primary.levels;
+  ship.head.levels = state_.levels;
   ship.end_limit = ShipLimit(ship.head.previous.lsn);
   ship.limit_bytes = std::min(options_.append_bytes, options_.window_bytes - under_way);
   peer.shipping = true;
@@ -261,10 +252,10 @@ Lsn Replicator::KeptBy(const Configuration& configuration) const {
   std::vector<Lsn> flushed;
   for (const Member& member : configuration.members) {
     if (member.kind != MemberKind::kVoter && !RL_MUTANT(kCountLearners)) continue;
-    if (IsSelf(member)) flushed.push_back(state_.log.flushed);
-    for (const Progress& peer : state_.primary.peers) {
-      if (peer.id != member.id || peer.incarnation != member.incarnation) continue;
-      flushed.push_back(RL_MUTANT(kCountUnflushed) ? peer.received : peer.flushed);
+    if (IsSelf(member)) {
+      flushed.push_back(state_.log.flushed);
+    } else if (const Progress* peer = Peer(member.id, member.incarnation)) {
+      flushed.push_back(RL_MUTANT(kCountUnflushed) ? peer->received : peer->flushed);
     }
   }
   if (configuration.copies == 0 || flushed.size() < configuration.copies) return Lsn();
@@ -316,12 +307,8 @@ bool Replicator::HasQuorum(Nanos window) const {
 // Whether the member has answered a heartbeat that was sent then or later.
 bool Replicator::FollowedSince(const Member& member, Nanos sent_at) const {
   if (IsSelf(member)) return true;
-  for (const Progress& peer : state_.primary.peers) {
-    if (peer.id == member.id && peer.incarnation == member.incarnation) {
-      return peer.echoed != 0 && peer.echoed >= sent_at;
-    }
-  }
-  return false;
+  const Progress* peer = Peer(member.id, member.incarnation);
+  return peer != nullptr && peer->echoed != 0 && peer->echoed >= sent_at;
 }
 
 void Replicator::PrimaryTimers() {

@@ -12,7 +12,6 @@
 // given (on one host all members read the same clock, and 0 is right). Whoever reads under a lease
 // must read first and look at the lease afterwards: the driver asks again when it has read.
 #include <algorithm>
-#include <functional>
 
 #include "base/mutant.h"
 #include "core/replicator.h"
@@ -42,11 +41,7 @@ void Replicator::On(const Message& message, const ReadRequest& request) {
 void Replicator::AskedOf(MemberId from, uint64_t id) {
   PrimaryState& primary = state_.primary;
   if (primary.reads.size() >= kMaxReads) {
-    if (from == kNobody) {
-      out_->reads.push_back({id, false, Lsn(0)});
-    } else {
-      SendTo(from, ReadReply{id, false, Lsn(0)});
-    }
+    AnswerRead(from, {id, false, Lsn(0)});
     return;
   }
   // The answer to a heartbeat that went before proves nothing, and a clock may stand for a while:
@@ -57,6 +52,14 @@ void Replicator::AskedOf(MemberId from, uint64_t id) {
   primary.heartbeat_at = std::min(primary.heartbeat_at, asked_at);
 }
 
+void Replicator::AnswerRead(MemberId asker, const ReadReady& answer) {
+  if (asker == kNobody) {
+    out_->reads.push_back(answer);
+  } else {
+    SendTo(asker, ReadReply{answer.id, answer.granted, answer.position});
+  }
+}
+
 bool Replicator::LeaseHolds() const {
   const PrimaryState& primary = state_.primary;
   if (options_.lease == 0 || primary.lease_dropped || options_.base_api) return false;
@@ -65,7 +68,7 @@ bool Replicator::LeaseHolds() const {
   for (const Configuration* one : InEffect()) {
     if (2 * one->votes <= one->voters) return false;
   }
-  const Nanos drift = options_.lease / 1'000'000 * options_.clock_drift_ppm;
+  const Nanos drift = Drift(options_.lease);
   return options_.lease > drift && HasQuorum(options_.lease - drift);
 }
 
@@ -80,11 +83,7 @@ void Replicator::AnswerReads() {
     if (!lease && !Confirmed(read.asked_at) && !RL_MUTANT(kReadWithoutRound)) return false;
     const Lsn position =
         RL_MUTANT(kReadEarly) ? read.position : std::max(read.position, primary.term_end);
-    if (read.from == kNobody) {
-      out_->reads.push_back({read.id, true, position});
-    } else {
-      SendTo(read.from, ReadReply{read.id, true, position});
-    }
+    AnswerRead(read.from, {read.id, true, position});
     return true;
   });
 }
@@ -114,11 +113,7 @@ void Replicator::On(const Message& message, const ReadReply& reply) {
 // The reign they were asked under is over.
 void Replicator::RefuseReads() {
   for (const AskedRead& read : state_.primary.reads) {
-    if (read.from == kNobody) {
-      out_->reads.push_back({read.id, false, Lsn(0)});
-    } else {
-      SendTo(read.from, ReadReply{read.id, false, Lsn(0)});
-    }
+    AnswerRead(read.from, {read.id, false, Lsn(0)});
   }
   state_.primary.reads.clear();
   for (const AskedRead& read : state_.replica.reads) {

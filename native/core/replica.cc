@@ -3,15 +3,12 @@
 //
 // Rules, and what goes wrong without them:
 //   - nothing of a primary below the own promise is taken, or acknowledged: the promise is what
-//   made
-//     somebody else's election safe;
+//     made somebody else's election safe;
 //   - an acknowledgement states what is flushed, and of that only what is certainly the primary's.
-//   A
-//     log may be longer than that by records of another history; to acknowledge a position in those
-//     would commit records that this member does not have;
+//     A log may be longer than that by records of another history; to acknowledge a position in
+//     those would commit records that this member does not have;
 //   - it leaves when the promise of the ballot is flushed too: a member that acknowledges, dies,
-//   and
-//     comes back without the promise may acknowledge an older primary after all;
+//     and comes back without the promise may acknowledge an older primary after all;
 //   - what is rolled back is kept in a file first, and nothing known as committed is ever rolled
 //     back: where that would be needed, the disk or the operator has broken a promise, and the
 //     member stops instead.
@@ -96,8 +93,8 @@ void Replicator::On(const Message& message, const Heartbeat& heartbeat) {
   replica.ack_due = true;
   if (heartbeat.has_quorum) replica.quorum_at = state_.now;
   if (heartbeat.lease > 0) {
-    const Nanos drift = heartbeat.lease / 1'000'000 * options_.clock_drift_ppm;
-    replica.lease_until = std::max(replica.lease_until, state_.now + heartbeat.lease + drift);
+    const Nanos lease = heartbeat.lease + Drift(heartbeat.lease);
+    replica.lease_until = std::max(replica.lease_until, state_.now + lease);
   }
   replica.primary_end = std::max(replica.primary_end, heartbeat.end);
   replica.commit = std::max(replica.commit, heartbeat.commit);

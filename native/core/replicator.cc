@@ -52,8 +52,7 @@ Replicator::Replicator(const CoreOptions& options, const Start& start, Nanos now
   state_.replica.fetch.kept = start.snapshot_bytes;
   state_.election.due = now + ElectionDelay();
   if (options.lease > 0 && !RL_MUTANT(kLeaseForgotten)) {
-    state_.election.free_at =
-        now + options.lease + options.lease / 1'000'000 * options.clock_drift_ppm;
+    state_.election.free_at = now + options.lease + Drift(options.lease);
   }
 }
 
@@ -296,7 +295,7 @@ void Replicator::On(const HardStateSaved& event) {
 
 void Replicator::On(const SetLimit& event) { options_.request_bytes = event.bytes; }
 
-void Replicator::On(const SetLevels& event) { state_.primary.levels = event.levels; }
+void Replicator::On(const SetLevels& event) { state_.levels = event.levels; }
 
 void Replicator::On(const FollowNow&) {
   if (state_.role == Role::kPrimary) StepDown(NoticeKind::kRole);

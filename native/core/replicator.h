@@ -95,6 +95,8 @@ class Replicator {
   }
   bool IsVoter() const;
   uint32_t Priority() const;
+  // How far a clock may be off after so long.
+  Nanos Drift(Nanos time) const { return time / 1'000'000 * options_.clock_drift_ppm; }
   void HearOf(const Message& message);
   void RaiseCommit(Lsn to);
   void TakeTables(Lsn end, const std::vector<TermStart>& terms,
@@ -134,7 +136,11 @@ class Replicator {
   void StepDown(NoticeKind why);
   void ResetPeers();
   Progress* Peer(MemberId id);
-  bool Counts(const Progress& peer) const;
+  // Null where there is none of just that copy.
+  const Progress* Peer(MemberId id, Incarnation incarnation) const;
+  bool Counts(const Progress& peer) const {
+    return VoterIn(configuration(), peer.id, peer.incarnation) != nullptr;
+  }
   void Resync(Progress& peer, const Ack& ack);
   Lsn ShipLimit(Lsn from) const;
   void ShipAll();
@@ -177,6 +183,7 @@ class Replicator {
   void On(const Message& message, const ReadRequest& request);
   void On(const Message& message, const ReadReply& reply);
   void AskedOf(MemberId from, uint64_t id);
+  void AnswerRead(MemberId asker, const ReadReady& answer);
   void AnswerReads();
   void RefuseReads();
   bool LeaseHolds() const;

@@ -232,7 +232,6 @@ struct PrimaryState {
   MemberId handover;      // to whom; kNobody = not handing over
   Nanos handover_ends = 0;
   bool nominated = false;  // the target has been told
-  uint8_t levels = 0;
   std::vector<AskedRead> reads;
 
   static constexpr auto Fields(auto& self, auto&& field) {
@@ -248,7 +247,6 @@ struct PrimaryState {
     field("handover", self.handover);
     field("handover_ends", self.handover_ends);
     field("nominated", self.nominated);
-    field("levels", self.levels);
     field("reads", self.reads);
   }
 };
@@ -278,6 +276,7 @@ struct CoreState {
   Lsn commit;
   bool broken = false;  // the disk has failed: this member promises nothing any more
   bool halted = false;  // an operator has to decide
+  uint8_t levels = 0;   // AckLevel bits that commits wait for where this member leads
   Configuration heard;  // base API: who has been heard of, and the application's numbers
   LogState log;
   PromiseState promise;
@@ -292,6 +291,7 @@ struct CoreState {
     field("commit", self.commit);
     field("broken", self.broken);
     field("halted", self.halted);
+    field("levels", self.levels);
     field("heard", self.heard);
     field("log", self.log);
     field("promise", self.promise);

@@ -51,11 +51,6 @@ Ballot TermTable::At(Lsn lsn) const {
   return after == rows_.begin() ? Ballot{} : std::prev(after)->term;
 }
 
-Lsn TermTable::EndOf(size_t row, Lsn log_end) const {
-  RL_CHECK(row < rows_.size());
-  return EndOfRow(rows_, row, log_end);
-}
-
 std::vector<TermStart> TermTable::Between(Lsn from, Lsn to, size_t limit) const {
   auto first = std::lower_bound(rows_.begin(), rows_.end(), from, StartsBelow);
   const auto last = std::lower_bound(first, rows_.end(), to, StartsBelow);

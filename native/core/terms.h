@@ -54,8 +54,6 @@ class TermTable {
   // what lies before the table.
   Ballot At(Lsn lsn) const;
   Position PositionAt(Lsn lsn) const { return {At(lsn), lsn}; }
-  // Where the term of a row ends, in a log of that end.
-  Lsn EndOf(size_t row, Lsn log_end) const;
   Ballot last() const { return rows_.empty() ? Ballot{} : rows_.back().term; }
   const std::vector<TermStart>& rows() const { return rows_; }
 

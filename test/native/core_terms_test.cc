@@ -48,10 +48,6 @@ TEST(core_terms, a_record_is_of_the_term_that_starts_below_its_end) {
   CHECK(table.At(Lsn(101)) == BallotOf(1) && table.At(Lsn(200)) == BallotOf(1));
   CHECK(table.At(Lsn(201)) == BallotOf(4, 0xb) && table.At(kMaxLsn) == BallotOf(4, 0xb));
   CHECK((table.PositionAt(Lsn(150)) == Position{BallotOf(1), Lsn(150)}));
-  CHECK_EQ(table.EndOf(0, Lsn(300)), Lsn(100));
-  CHECK_EQ(table.EndOf(1, Lsn(300)), Lsn(200));
-  CHECK_EQ(table.EndOf(1, Lsn(150)), Lsn(150));
-  CHECK_EQ(table.EndOf(2, Lsn(300)), Lsn(300));
   const TermTable late = TableOf({Row(3, 100)});
   CHECK(late.At(Lsn(100)).none() && late.At(Lsn(101)) == BallotOf(3));
 }
