@@ -5,7 +5,7 @@ import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync } from 'node:
 import { dirname } from 'node:path'
 
 import { add, noCounts } from './counts.mjs'
-import { excerpt } from './excerpt.mjs'
+import { excerpt, headlines } from './excerpt.mjs'
 import { makeLimit } from './limit.mjs'
 import { at } from './project.mjs'
 import { run } from './run.mjs'
@@ -76,7 +76,9 @@ const judge = (check, { code, what, output }) => {
 const record = (result, { counts, skipReason, failure }, output = '') => {
   add(result.counts, counts)
   if (skipReason) result.skipReasons.push(skipReason)
-  if (failure) result.failures.push({ what: failure, detail: excerpt(output) })
+  if (failure) {
+    result.failures.push({ what: failure, detail: excerpt(output), head: headlines(output) })
+  }
 }
 
 const ownLimit = (minutes, what) => {

@@ -50,7 +50,10 @@ export const summaryLines = (results, missing, reason) => {
   const failed = [...results].filter(([, { failures }]) => failures.length > 0)
   const lines = [...details, '', ...table(results)]
   if (failed.length > 0) lines.push('', 'failed stages:')
-  for (const [name, { failures }] of failed) lines.push(`  ${name}: ${failures[0].what}`)
+  for (const [name, { failures }] of failed) {
+    const [{ what, head = [] }] = failures
+    lines.push(`  ${name}: ${what}`, ...head.map((line) => `    | ${line}`))
+  }
   if (missing.length > 0)
     lines.push('', `not run, and so failed: ${missing.join(', ')} (${reason})`)
   return lines

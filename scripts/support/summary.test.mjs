@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
 
-import { excerpt } from './excerpt.mjs'
+import { excerpt, headlines } from './excerpt.mjs'
 import { makeLimit } from './limit.mjs'
 import { resultsFile, summaryLines } from './summary.mjs'
 
@@ -20,7 +20,10 @@ const result = (counts, failures = []) => ({
 test('the summary has the failures, the times and what was not run', () => {
   const results = new Map([
     ['good', result({ passed: 3 })],
-    ['bad', result({ failed: 1 }, [{ what: 'program: exit code 1', detail: 'one\ntwo' }])],
+    [
+      'bad',
+      result({ failed: 1 }, [{ what: 'program: exit code 1', detail: 'one\ntwo', head: ['one'] }]),
+    ],
   ])
   const text = summaryLines(results, ['late', 'later'], 'SIGTERM').join('\n')
   assert.match(
@@ -28,7 +31,7 @@ test('the summary has the failures, the times and what was not run', () => {
     /== bad has failed; all it printed: the\.log\nprogram: .*\n {2}\| one\n {2}\| two/,
   )
   assert.match(text, /^all +4\.0 s +7\.0 cpu +2\.0 s +1\.0 cpu$/m)
-  assert.match(text, /failed stages:\n {2}bad: program: exit code 1$/m)
+  assert.match(text, /failed stages:\n {2}bad: program: exit code 1\n {4}\| one$/m)
   assert.match(text, /^not run, and so failed: late, later \(SIGTERM\)$/m)
   assert.doesNotMatch(
     summaryLines(new Map([['good', result({})]]), []).join('\n'),
@@ -56,6 +59,24 @@ test('an excerpt has the first failures and the last 40 lines', () => {
   assert.equal(shown.at(-1), 'ok 99')
   const failures = Array.from({ length: 200 }, () => 'FAILED x')
   assert.equal(excerpt(failures.join('\n')).split('\n').length, 3 * 13 + 40)
+})
+
+test('an excerpt begins with what a sanitizer or the engine said', () => {
+  const noise = Array.from({ length: 60 }, () => '#1 somewhere')
+  for (const line of [
+    '==7==ERROR: AddressSanitizer: heap-use-after-free on address 0x1',
+    'WARNING: ThreadSanitizer: data race (pid=7)',
+    'a.cc:3:1: runtime error: load of misaligned address',
+    'ringleader: a.cc:3: check failed: x',
+  ]) {
+    const output = ['FAILED early', ...noise, '=====', line, ...noise, ...noise].join('\n')
+    const shown = excerpt(output).split('\n')
+    assert.equal(shown[2], line)
+    assert.ok(shown.indexOf('FAILED early') > 2)
+    assert.equal(headlines(output)[0], line)
+    assert.ok(headlines(output).includes('FAILED early'))
+  }
+  assert.deepEqual(headlines('all is well'), [])
 })
 
 test('a limit ends by itself, or earlier by request, and says why', () => {

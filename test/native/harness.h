@@ -2,9 +2,11 @@
 //
 //   TEST(crc32c, known_values) { CHECK_EQ(Crc32c(...), 0xe3069283u); }
 //
-// `native-test [--list] [--seed=N] [--mutant=NAME] [--without=SUBSTRING] [SUBSTRING...]` runs the
-// tests whose "suite.name" holds any of the substrings and none of the unwanted ones, and closes
-// with a line "N passed, N failed" (and ", N skipped"). A failed CHECK ends its test at once.
+// `native-test [--list] [--times] [--shard=I/N] [--seed=N] [--mutant=NAME] [--without=SUBSTRING]
+// [SUBSTRING...]` runs the tests whose "suite.name" holds any of the substrings and none of the
+// unwanted ones, or every Nth of them, and closes with a line "N passed, N failed" (and ", N
+// skipped"); before it, with --times, the tests that took longest. A failed CHECK ends its test at
+// once. A test in which the program dies is named on standard error.
 #pragma once
 
 #include <cstdint>
