@@ -6,7 +6,8 @@ export default {
     rewritePaths: { 'test/': 'dist-test/test/' },
     compile: false,
   },
-  timeout: '60s',
+  // Without any test that ends. A file of properties may take a minute on a busy machine.
+  timeout: '5m',
   // Every open environment takes terabytes of addresses: a process has room for some fifty.
   workerThreads: false,
 }

@@ -2,6 +2,7 @@
 // test/native/store_restore_test.cc.
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
 import { Environment, restore, type LoggedTransaction, type Receipt } from 'ringleader'
@@ -22,6 +23,8 @@ interface Made {
 
 const endOf = ({ receipts }: Made, i: number) => receipts[i]?.end ?? 0
 
+const { segmentBytes = 0 } = smallEnvironment
+
 const value = (i: number) => `${i} ${'x'.repeat(2000)}`
 
 const make = async (t: ExecutionContext): Promise<Made> => {
@@ -34,10 +37,14 @@ const make = async (t: ExecutionContext): Promise<Made> => {
     receipts.push(await db.put(i, value(i), { durability: 'memory' }))
     if (i === 7) await env.fold() // no way back from here
     if (i === 9) await env.backup(backup)
-    await new Promise((resolve) => setTimeout(resolve, 1)) // so that their times differ
+    await setTimeout(1) // so that their times differ
   }
   const logged: LoggedTransaction[] = []
   for await (const one of env.readLog({ from: receipts[10]?.lsn ?? 0 })) logged.push(one)
+  // In the background, and no longer once the environment is closed.
+  const end = receipts.at(-1)?.end ?? 0
+  await env.waitFor(end, 'flushed')
+  while (readdirSync(archive).length < Math.floor(end / segmentBytes)) await setTimeout(5)
   await env.close()
   return { directory, backup, archive, receipts, logged }
 }
