@@ -26,6 +26,7 @@
 #include <atomic>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -91,6 +92,10 @@ class Generation {
   // A hint that a row of this hash will be looked for.
   void PrefetchBucket(uint64_t hash) const;
 
+  // The same for many row keys, and for their places in the order. For who is about to insert them
+  // under a lock; needs none.
+  void FetchPlaces(std::span<const Bytes> row_keys) const;
+
   // Walks every node and version: kCorruption where a link leads outside, row keys or versions are
   // out of order, or a version does not lie above `above` and at or below `up_to`.
   Status Verify(Lsn above, Lsn up_to) const;
@@ -129,6 +134,7 @@ class Generation {
   using Version = generation_format::Version;
   struct Target;
   struct Place;
+  struct Lane;
   // What the skip list says of a row key.
   enum class Search : uint8_t { kFound, kAbsent, kDamaged };
 
@@ -150,6 +156,8 @@ class Generation {
   bool FindInBucket(Bytes row_key, uint64_t hash, uint32_t* node) const;
   Search FindPlace(Bytes row_key, Place* place) const;
   bool FindLast(uint32_t* node) const;
+  bool BeginSearch(Lane& lane) const;
+  bool Advance(Lane& lane) const;
   Found ReadVersion(uint32_t node, uint64_t at, Row* row) const;
   Status VerifyVersions(uint32_t node, uint64_t above, uint64_t up_to) const;
   Status FindLinkedEnd(uint32_t* end) const;

@@ -10,6 +10,7 @@ namespace ringleader {
 
 // A row key that is looked for, with its first twelve bytes as numbers.
 struct Generation::Target {
+  Target() = default;
   explicit Target(Bytes row_key) {
     uint8_t start[sizeof(Node::row_key)] = {};
     std::memcpy(start, row_key.data(), std::min(row_key.size(), sizeof start));
@@ -35,8 +36,8 @@ struct Generation::Target {
                              : static_cast<T>(__builtin_bswap64(value));
   }
 
-  uint32_t database;
-  uint64_t key_start;
+  uint32_t database = 0;
+  uint64_t key_start = 0;
 };
 
 // Between which nodes a row key belongs, on every level.

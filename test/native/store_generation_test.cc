@@ -302,6 +302,9 @@ void UseAll(Generation& generation, const std::vector<std::string>& keys, std::m
   const uint64_t most = generation.capacity() / 48 + 1;
   uint64_t sum = 0;
   Row row;
+  std::vector<Bytes> all;
+  for (const std::string& key : keys) all.push_back(BytesOf(key));
+  generation.FetchPlaces(all);
   for (int i = 0; i < 20; ++i) {
     const Bytes key = BytesOf(keys[random() % keys.size()]);
     if (generation.Find(key, HashRowKey(key), Lsn(random() % 600), &row) == Found::kValue) {
