@@ -3,7 +3,7 @@
 //
 // node-gyp always works in <directory>/build with <directory>/binding.gyp. The directory is
 // build/gyp/project, which links to the sources, so that the build of cmake-js is not touched.
-// --quick optimizes less.
+// --quick does not optimize.
 // Ends with exit code 77 (skipped) when Node's headers are neither here nor to be had.
 import { copyFileSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -48,7 +48,7 @@ await runMain(async () => {
   const flags = headers ? [`--nodedir=${headers}`] : []
   const jobs = `--jobs=${availableParallelism()}`
   // make puts these behind the flags of node-gyp.
-  const env = process.argv.includes('--quick') ? { CFLAGS: '-O1', CXXFLAGS: '-O1' } : {}
+  const env = process.argv.includes('--quick') ? { CFLAGS: '-O0', CXXFLAGS: '-O0' } : {}
   const { code } = await run([...nodeGyp, 'rebuild', jobs, ...flags], { cwd: project, env })
   if (code !== 0) throw new SetupError(`node-gyp rebuild: exit code ${code}`)
   copyFileSync(join(project, 'build', 'Release', 'ringleader.node'), addon)

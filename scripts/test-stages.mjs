@@ -58,9 +58,15 @@ const noFixedAddresses = () => {
   return status === 0 ? undefined : 'address randomization cannot be switched off here'
 }
 
+// Native tests wait for something half of the time.
+const inShares = (...command) => node('scripts/native-test.mjs', '2', ...command)
+
 // Single steps through instrumented code are many times as many, and find nothing that the same
 // sweep does not find in the optimized build.
 const withoutSingleSteps = ['--without=log_step', '--without=store_step']
+
+// What random campaigns find by their length they find in the optimized build.
+const sanitizedScale = '0.4'
 
 const noFuzzing = () => {
   if (programNames('test/fuzz', '_fuzz.cc').length === 0) return 'there is no test/fuzz/*_fuzz.cc'
@@ -125,7 +131,7 @@ export const stages = [
     name: 'native',
     about: 'native tests, optimized; warnings of all C++, the addon included, are errors',
     prepare: () => presetCommands('release', { flags: withAddon }),
-    checks: [{ run: [presetFile('release', 'native-test')], counts: readCountLine }],
+    checks: [{ run: inShares(presetFile('release', 'native-test')), counts: readCountLine }],
   },
   {
     name: 'mutants',
@@ -147,8 +153,9 @@ export const stages = [
     prepare: () => presetCommands(asanPreset()),
     checks: [
       {
-        run: [presetFile(asanPreset(), 'native-test'), ...withoutSingleSteps],
+        run: inShares(presetFile(asanPreset(), 'native-test'), ...withoutSingleSteps),
         env: {
+          RINGLEADER_TEST_SCALE: sanitizedScale,
           ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1',
           UBSAN_OPTIONS: 'print_stacktrace=1',
         },
@@ -165,13 +172,13 @@ export const stages = [
   },
   {
     name: 'native-tsan',
-    about: 'native tests under ThreadSanitizer',
+    about: 'native tests in which threads meet, under ThreadSanitizer',
     skip: noFixedAddresses,
     prepare: () => presetCommands('tsan'),
     checks: [
       {
-        run: [...fixedAddresses, presetFile('tsan', 'native-test'), ...withoutSingleSteps],
-        env: { TSAN_OPTIONS: 'second_deadlock_stack=1' },
+        run: inShares(...fixedAddresses, presetFile('tsan', 'native-test')),
+        env: { RINGLEADER_TEST_SCALE: sanitizedScale, TSAN_OPTIONS: 'second_deadlock_stack=1' },
         counts: readCountLine,
       },
     ],
