@@ -49,6 +49,8 @@ class BdbPost {
 // One environment, with its inbox and the thread that empties it.
 class BdbMember {
  public:
+  static constexpr uint32_t kLogFileBytes = 64u << 20;
+
   BdbMember(BdbPost& post, int id, std::string directory)
       : post_(post), id_(id), directory_(std::move(directory)) {
     std::filesystem::create_directories(directory_);
@@ -117,7 +119,6 @@ class BdbMember {
  private:
   static constexpr uint32_t kCacheBytes = 512u << 20;
   static constexpr uint32_t kLogBufferBytes = 16u << 20;
-  static constexpr uint32_t kLogFileBytes = 64u << 20;
   static constexpr uint32_t kLogRegionBytes = 1u << 20;
   static constexpr uint32_t kCheckpointDelayMicros = 1'000'000;
 
@@ -194,6 +195,7 @@ class BdbGroup : public BdbPost {
     checkpoints_.join();
     for (int id = 2; id > 0; --id) members_[id]->Close();
     MustBdb(db_->close(db_, 0));
+    primary().Close();  // sends what is left in its bulk buffer: all inboxes are needed still
   }
 
   // One-operation transactions per second of kWriters threads.
@@ -213,25 +215,33 @@ class BdbGroup : public BdbPost {
   struct Rates {
     double committed;  // per second, by kWriters threads, nobody waiting for a replica
     double applied;
+    double started_s;  // from the replica's start until it has confirmed something new
   };
 
   // One replica is away while the primary commits `count` transactions, unflushed; then it is
-  // opened again and applies them. Its clock runs from its start until it has confirmed the last.
+  // opened again and applies them. How fast, is measured from what it confirms first to the last.
   Rates CatchUp(uint64_t count, bool bulk) {
     SetBulk(bulk);
     AwaitBoth();
     for (auto& member : members_) member->SetDurability(DB_TXN_NOSYNC);
+    const uint64_t before = last_permanent_.load(std::memory_order_acquire);
     BdbMember& replica = *members_[2];
     replica.Close();
     Rates rates{};
     rates.committed = Commit(DB_TXN_NOSYNC, count, kPatience.count());
     MustBdb(primary().env()->log_flush(primary().env(), nullptr));
     AwaitReplica(0);
+    const uint64_t last = last_permanent_.load(std::memory_order_acquire);
     replica.Open();
     const double began = Now();
     replica.Start(DB_REP_CLIENT);
-    AwaitReplica(1);
-    rates.applied = static_cast<double>(count) / (Now() - began);
+    AwaitReplica(1, before + 1);
+    const uint64_t first = confirmations_.ConfirmedBy(1);
+    const double first_at = Now();
+    AwaitReplica(1, last);
+    const double share = LogBytes(first, last) / LogBytes(before, last);
+    rates.applied = static_cast<double>(count) * share / (Now() - first_at);
+    rates.started_s = first_at - began;
     if (replica.PagesReceived() != 0) Fail("the replica copied pages instead of applying the log");
     replica.AwaitStarted();
     return rates;
@@ -250,6 +260,14 @@ class BdbGroup : public BdbPost {
   }
 
   static uint64_t Position(const DB_LSN& lsn) { return uint64_t{lsn.file} << 32 | lsn.offset; }
+
+  static double LogBytes(uint64_t from, uint64_t to) {
+    const auto at = [](uint64_t position) {
+      return static_cast<double>(position >> 32) * BdbMember::kLogFileBytes +
+             static_cast<double>(position & UINT32_MAX);
+    };
+    return at(to) - at(from);
+  }
 
   BdbMember& primary() { return *members_[0]; }
 
@@ -281,7 +299,9 @@ class BdbGroup : public BdbPost {
   }
 
   void AwaitReplica(size_t replica) {
-    const uint64_t position = last_permanent_.load(std::memory_order_acquire);
+    AwaitReplica(replica, last_permanent_.load(std::memory_order_acquire));
+  }
+  void AwaitReplica(size_t replica, uint64_t position) {
     if (!confirmations_.AwaitReplica(replica, position, kPatience)) Fail("a replica is stuck");
   }
   void AwaitBoth() {

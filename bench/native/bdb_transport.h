@@ -107,6 +107,11 @@ class BdbConfirmations {
     }
   }
 
+  uint64_t ConfirmedBy(size_t replica) {
+    const std::lock_guard lock(mutex_);
+    return confirmed_[replica];
+  }
+
   // Until that replica has confirmed it; false after the time.
   bool AwaitReplica(size_t replica, uint64_t position, std::chrono::milliseconds time) {
     return Await({position, replica, {}}, time);
