@@ -208,10 +208,12 @@ Status LogKeeper::Tick() {
   const LockResult lock = TryLockRole();
   if (lock == LockResult::kBusy) return Status::Ok();
   if (lock == LockResult::kBroken) return Status(Code::kCorruption, "shared memory is damaged");
-  const uint64_t ahead = uint64_t{segments_ahead_} * files_.segment_bytes();
+  // Where the tail is now: writers who fill what is made as fast as it is made would keep the role
+  // here for ever, and with it everybody who waits for it.
+  const uint64_t wanted = region_->ends.tail.load(std::memory_order_acquire) +
+                          uint64_t{segments_ahead_} * files_.segment_bytes();
   Status status;
-  while (status.ok() && region_->space.prepared_end.load(std::memory_order_acquire) <
-                            region_->ends.tail.load(std::memory_order_acquire) + ahead) {
+  while (status.ok() && region_->space.prepared_end.load(std::memory_order_acquire) < wanted) {
     status = PrepareOneLocked(true);
   }
   // A full disk is the time to give back what is not needed, not to stop.

@@ -5,6 +5,7 @@
 
 #include "concurrent.h"
 #include "log_fixture.h"
+#include "watched_files.h"
 
 namespace ringleader {
 namespace {
@@ -17,6 +18,7 @@ using test::ReadAll;
 using test::SmallLog;
 using test::Stored;
 using test::TempDir;
+using test::WatchedFiles;
 
 TEST(log, appended_is_read_back_in_order) {
   const auto log = OpenLog(PosixEnv(), TempDir(), SmallLog());
@@ -175,6 +177,36 @@ TEST(log, try_append_stops_where_it_would_wait) {
   CHECK_VALUE(const size_t again, log->TryAppend(entries, appended));
   CHECK(again > 10);
   CHECK_EQ(ReadAll(*log).size(), first + again);
+}
+
+// Writers who fill every segment as soon as it is there: housekeeping comes to its other work, and
+// whoever waits for its role gets it.
+TEST(log, housekeeping_ends_while_writers_keep_up_with_it) {
+  constexpr int kMost = 50;
+  Log* writing = nullptr;
+  int made = 0;
+  WatchedFiles files([&](const std::string& call, const std::string&) {
+    if (writing == nullptr || call != "allocate" || ++made > kMost) return Status::Ok();
+    const std::vector<uint8_t> payload = Payload(1, 5000);
+    const Entry entry = EntryOf(payload);
+    Appended at;
+    for (int stops = 0; stops < 2;) {  // a stop is at the end of the ring, two are at the segments'
+      CHECK_VALUE(const size_t count, writing->TryAppend({&entry, 1}, {&at, 1}));
+      stops = count == 0 ? stops + 1 : 0;
+      CHECK_OK(writing->WaitFor(writing->Stat().tail, Level::kWritten));
+    }
+    return Status::Ok();
+  });
+  Env env = files.env();
+  const auto log = OpenLog(env, TempDir(), SmallLog());
+  CHECK_OK(log->PutConsumer({"all", Lsn(), 0, 0, false}));  // nothing is recycled
+  writing = log.get();
+  for (uint64_t i = 0; i < 50; ++i) AppendOne(*log, i, 2000);
+  made = 0;
+  const uint64_t before = log->Stat().tail.value;
+  CHECK_OK(log->Tick());
+  CHECK(made > 0 && made <= 4);
+  CHECK(log->Stat().tail.value > before + kMinSegmentBytes);
 }
 
 TEST(log, many_threads_one_log) {
