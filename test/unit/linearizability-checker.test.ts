@@ -447,7 +447,8 @@ const judged = (history: Operation[]): { verdict: Verdict; text: string; seconds
   const verdict = check(history)
   const { user, system } = process.cpuUsage(start)
   const seconds = (user + system) / 1e6
-  const text = `${verdict.result}, ${seconds.toFixed(1)} s, ${verdict.configurations} configurations`
+  const { result, configurations } = verdict
+  const text = `${result}, ${seconds.toFixed(1)} s, ${configurations} configurations`
   return { verdict, text, seconds }
 }
 

@@ -1,6 +1,6 @@
 // The checker of prefix consistency is itself checked: every anomaly by a smallest history that has
-// it and a twin that has not, by every way to explain small histories, and by a group in memory that
-// keeps its promises or breaks them.
+// it and a twin that has not, by every way to explain small histories, and by a group in memory
+// that keeps its promises or breaks them.
 import process from 'node:process'
 
 import test from 'ava'

@@ -166,8 +166,9 @@ const describeFailure = (failure: Failure): string => {
   const from = relevant.length - linesTold
   const told = relevant.filter(({ id }, i) => i >= from || id === stuck.id)
   const left = relevant.length - told.length
+  const end = stuck.completed ?? ''
   return [
-    `key ${key}: no order explains its ${relevant.length} operations until ${stuck.completed ?? ''}`,
+    `key ${key}: no order explains its ${relevant.length} operations until ${end}`,
     ...(left > 0 ? [`  (${left} before)`] : []),
     ...told.map((operation) => {
       const mark = operation.id === stuck.id ? `   <- ${describeStates(failure)}` : ''
