@@ -117,6 +117,10 @@ const mutants = [
   { name: 'ForgetPieces', tests: ['log_raw_powercut.a_replica_keeps_its_promises'] },
   { name: 'ForgetRing', tests: ['log_gate.whoever_appends_shipped_records_may_die'] },
   { name: 'DiscardUnflushed', tests: ['log_discarded.power_cuts'] },
+  {
+    name: 'ReplaceUnderControl',
+    tests: ['log_replacement.a_power_cut_leaves_one_of_three'],
+  },
   { name: 'HardStateUnflushed', tests: ['engine_hard_state.power_cuts'] },
   { name: 'HardStateRetries', tests: ['engine_hard_state.the_first_error_is_final'] },
   { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },

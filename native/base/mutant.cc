@@ -39,6 +39,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(ForgetPieces),
     RL_MUTANT_NAME(ForgetRing),
     RL_MUTANT_NAME(DiscardUnflushed),
+    RL_MUTANT_NAME(ReplaceUnderControl),
     RL_MUTANT_NAME(HardStateUnflushed),
     RL_MUTANT_NAME(HardStateRetries),
     RL_MUTANT_NAME(IgnoreRetention),

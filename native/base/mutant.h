@@ -26,6 +26,7 @@ enum class Mutant : uint8_t {
   kForgetPieces,           // recovery takes pieces of an unfinished transaction for a whole one
   kForgetRing,             // recovery leaves such pieces out of the new ring
   kDiscardUnflushed,       // what a roll-back discards is not flushed before it is cut
+  kReplaceUnderControl,    // a log is replaced while the control page of the old one still counts
   kHardStateUnflushed,     // the hard state counts as saved before it is flushed
   kHardStateRetries,       // the hard state is saved again after a failed flush
   kIgnoreRetention,        // a segment is recycled although a consumer still needs it
