@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/status.h"
+#include "log/group_records.h"
 #include "log/log_format.h"
-#include "log/raw_reader.h"
 #include "log/segment_files.h"
 
 namespace ringleader {

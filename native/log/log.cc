@@ -86,8 +86,11 @@ Result<size_t> Log::TryAppend(std::span<const Entry> entries, std::span<Appended
 
 ShippedAppend Log::AppendRecords(Lsn from, Bytes raw, WriterHook* hook) {
   ShippedAppend result;
-  if (closed_) result = {Closed(), ShipStop::kError, {}, {}, 0};
-  if (closed_) return result;
+  if (closed_) {
+    result.status = Closed();
+    result.stop = ShipStop::kError;
+    return result;
+  }
   const uint64_t before = region()->ends.tail.load(std::memory_order_acquire);  // pairs with W1
   result = appender_->AppendRecords(from, raw, hook);
   const Appended appended{Lsn(before), result.end, result.history};
@@ -101,7 +104,15 @@ Status Log::AwaitRoom(const ShippedAppend& stopped) {
 
 Result<Appended> Log::AppendTerm(const TermRecord& record) {
   if (closed_) return Closed();
-  auto appended = appender_->AppendTerm(record);
+  return Noted(appender_->AppendTerm(record));
+}
+
+Result<Appended> Log::AppendConfiguration(Term term, Bytes payload) {
+  if (closed_) return Closed();
+  return Noted(appender_->AppendConfiguration(term, payload));
+}
+
+Result<Appended> Log::Noted(Result<Appended> appended) {
   if (appended.ok() && service_) NoteAppends({&appended.value(), 1});
   return appended;
 }

@@ -82,6 +82,7 @@ class Log {
   ShippedAppend AppendRecords(Lsn from, Bytes raw, WriterHook* hook = nullptr);
   Status AwaitRoom(const ShippedAppend& stopped);
   Result<Appended> AppendTerm(const TermRecord& record);
+  Result<Appended> AppendConfiguration(Term term, Bytes payload);
   Result<Lsn> SetGate(const Gate& gate);
   Gate gate() const { return appender_->gate(); }
   void SetHook(WriterHook* hook) { appender_->SetHook(hook); }
@@ -113,8 +114,11 @@ class Log {
   // Consumers above are lowered to `to`.
   Status RollBack(Lsn to, RollBackHook* hook = nullptr);
   // Where the last transaction ends that ends at or below `at`: a log may have pieces of one behind
-  // it, and a fork with another log may lie between pieces. The log's start where there is none.
-  Result<Lsn> LastEnd(Lsn at);
+  // it, and a fork with another log may lie between pieces. The log's start where there is none: 0
+  // in an empty log. This is the way to find out where the log stands for its group; Appended::end
+  // and ShippedAppend::whole are such places too. End is not before the first append: a crash may
+  // leave padding, or the page of a segment, behind the last transaction.
+  Result<Lsn> LastEnd(Lsn at = kMaxLsn);
   // Roll-backs since the region was made, and whether one after `history` went below `end`.
   uint64_t History() const;
   bool RolledBack(Lsn end, uint64_t history) const;
@@ -145,6 +149,7 @@ class Log {
 
   LogRegion& region() const { return *attachment_->region; }
   void NoteAppends(std::span<const Appended> appended);
+  Result<Appended> Noted(Result<Appended> appended);
   Status RollBackInSection(Lsn to, Lsn tail, RollBackHook* hook);
   Status RollBackHolding(Lsn to, const LogCut& cut, RollBackHook* hook);
 

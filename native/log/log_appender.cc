@@ -64,6 +64,9 @@ Status LogAppender::CheckEntry(const Entry& entry) const {
       static_cast<uint8_t>(entry.type) > kMaxRecordType) {
     return Status(Code::kInvalidArgument, "no such record type");
   }
+  if (entry.type == RecordType::kConfiguration && entry.payload.size() > max_payload_) {
+    return Status(Code::kTooLarge, "a configuration is larger than a record");
+  }
   return flusher_.Failure();
 }
 
@@ -256,10 +259,10 @@ Lsn LogAppender::Place(WriterState& state, const Piece& piece) {
   return lsn;
 }
 
-// `first`: what the hook calls the first of these entries.
+// `first`: what the hook calls the first of these entries. `waits`: it has the next one wait.
 size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const uint32_t> crcs,
                               uint64_t now_us, std::span<Appended> appended, size_t first,
-                              WriterHook* hook) {
+                              WriterHook* hook, bool* waits) {
   WriterState state = Current();
   const bool sampled = (state.transactions & kHoldSampleMask) == 0;
   const uint64_t began = sampled ? env_.clock.MonotonicNanos() : 0;
@@ -272,7 +275,8 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
     uint32_t crc = crcs[count];
     if (hook != nullptr) {
       const Admission admission = hook->Admit(first + count, Lsn(state.tail), entry);
-      if (admission == Admission::kStop) break;
+      *waits = admission == Admission::kStop;
+      if (*waits) break;
       appended[count] = Appended();
       if (admission == Admission::kRefuse) continue;
       if (admission == Admission::kAppendChanged) crc = PayloadCrc(entry.payload);
@@ -335,8 +339,9 @@ Result<size_t> LogAppender::TryAppend(std::span<const Entry> entries, std::span<
       if (done == 0) return admitted;
       return done;
     }
+    bool waits = false;
     const size_t placed = AppendRun(entries.subspan(done, run), std::span(crcs).first(run), now_us,
-                                    appended.subspan(done, run), done, hook);
+                                    appended.subspan(done, run), done, hook, &waits);
     env_.threads.Unlock(region_->writer.mutex);
     done += placed;
     if (placed < run) return done;
@@ -362,10 +367,12 @@ Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook, 
     RL_RETURN_IF_ERROR(LockWriter());
     const Status admitted = CheckGate(entry, role);
     size_t placed = 0;
+    bool waits = false;
     if (admitted.ok()) {
-      placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook);
+      placed = AppendRun({&entry, 1}, {&crc, 1}, now_us, {&appended, 1}, 0, hook, &waits);
     }
-    if (placed == 1 && role == Role::kNewPrimary) {
+    const bool refused = appended.end.value == 0;  // by the hook
+    if (placed == 1 && role == Role::kNewPrimary && !refused) {
       region_->gate.word.store(GateWord(Gate::Open(entry.term)), std::memory_order_release);  // W5
     }
     const WriterState state = Current();
@@ -375,13 +382,10 @@ Result<Appended> LogAppender::AppendSmall(const Entry& entry, WriterHook* hook, 
     if (placed == 1) return appended;
     RL_RETURN_IF_ERROR(flusher_.Failure());
     if (entry.term.value != 0 && entry.term.value < state.term) return TermWentBack();
+    if (waits) return Status(Code::kBusy, "the append has to wait");
     Lsn end;
     const Room room = RoomFor(state, entry.payload.size(), &end);
-    if (room != Room::kReady) {
-      RL_RETURN_IF_ERROR(MakeRoom(room, end, history));
-    } else if (hook != nullptr) {
-      return Status(Code::kBusy, "the append has to wait");
-    }
+    if (room != Room::kReady) RL_RETURN_IF_ERROR(MakeRoom(room, end, history));
   }
 }
 
@@ -464,12 +468,24 @@ Result<Appended> LogAppender::AppendTerm(const TermRecord& record) {
   entry.payload = payload;
   entry.type = RecordType::kTermStart;
   entry.term = record.counter;
+  return AppendOfGroup(entry, Role::kNewPrimary);
+}
+
+Result<Appended> LogAppender::AppendConfiguration(Term term, Bytes payload) {
+  if (term.value == 0) return Status(Code::kInvalidArgument, "a group has no term 0");
+  Entry entry;
+  entry.payload = payload;
+  entry.type = RecordType::kConfiguration;
+  entry.term = term;
+  return AppendOfGroup(entry, Role::kWriter);
+}
+
+// One of the records that a group makes of itself: no hook has a reason to refuse it.
+Result<Appended> LogAppender::AppendOfGroup(const Entry& entry, Role role) {
   RL_RETURN_IF_ERROR(CheckEntry(entry));
-  for (;;) {
-    auto appended = AppendSmall(entry, hook_, Role::kNewPrimary);
-    // There has been no room, and then there was.
-    if (appended.status().code() != Code::kBusy) return appended;
-  }
+  auto appended = AppendSmall(entry, hook_, role);
+  if (!appended.ok() || appended->end.value != 0) return appended;
+  return Status(Code::kInvalidArgument, "a record of the group was refused");
 }
 
 Status LogAppender::InSection(const std::function<Status(Lsn tail)>& section) {

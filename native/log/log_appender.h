@@ -28,6 +28,7 @@
 
 #include "base/status.h"
 #include "env/env.h"
+#include "log/group_records.h"
 #include "log/log_flusher.h"
 #include "log/log_keeper.h"
 #include "log/log_region.h"
@@ -62,6 +63,11 @@ struct ShippedAppend {
   ShipStop stop = ShipStop::kNothing;
   Lsn end;     // of the log now: everything below is appended, whatever the status
   Lsn wanted;  // kRing, kSegment: room up to here
+  // Of what this call has appended: where the last transaction ends that is whole with it, 0 where
+  // none is; and the records that say who led and what the group was.
+  Lsn whole;
+  std::vector<TermRow> terms;
+  std::vector<ConfigurationRow> configurations;
   uint64_t history = 0;
 };
 
@@ -94,8 +100,11 @@ class LogAppender {
   Status AwaitRoom(const ShippedAppend& stopped);
   // Begins a reign: appends the record, raises the term, and opens the gate for what follows, in
   // one section. kInvalidArgument where the gate is not closed or the counter not above the log's
-  // term. A death in between leaves the record and a closed gate.
+  // term. A death in between leaves the record and a closed gate; an error, of fate none, neither.
   Result<Appended> AppendTerm(const TermRecord& record);
+  // Appends what the group is from here on, in `term` only: kNotPrimary where the gate is closed,
+  // kInvalidArgument where it is open in another term, kTooLarge beyond one record.
+  Result<Appended> AppendConfiguration(Term term, Bytes payload);
   // Returns the end of the log: behind it nothing is appended that the new gate keeps out.
   // kInvalidArgument where it is to open in another term than the log's.
   Result<Lsn> SetGate(const Gate& gate);
@@ -113,6 +122,7 @@ class LogAppender {
   class Shipment;
 
   Status CheckEntry(const Entry& entry) const;
+  Result<Appended> AppendOfGroup(const Entry& entry, Role role);
   Status Enter(LockResult lock);
   Status LockWriter();
   bool TryLockWriter();
@@ -129,7 +139,7 @@ class LogAppender {
   Result<Appended> AppendLarge(const Entry& entry, WriterHook* hook);
   Result<Appended> AppendPieces(const Entry& entry, WriterHook* hook);
   size_t AppendRun(std::span<const Entry> entries, std::span<const uint32_t> crcs, uint64_t now_us,
-                   std::span<Appended> appended, size_t first, WriterHook* hook);
+                   std::span<Appended> appended, size_t first, WriterHook* hook, bool* waits);
 
   Env& env_;
   LogRegion& region_;

@@ -24,21 +24,6 @@ void CopyUnstable(const uint8_t* from, uint8_t* into, size_t size) {
 
 }  // namespace
 
-Status NoteGroupRecord(const Record& record, std::vector<TermRow>* terms,
-                       std::vector<ConfigurationRow>* configurations) {
-  if (record.type() == RecordType::kConfiguration) {
-    configurations->push_back({record.end(), {record.payload.begin(), record.payload.end()}});
-  }
-  if (record.type() != RecordType::kTermStart) return Status::Ok();
-  RL_ASSIGN_OR_RETURN(const TermRecord term, DecodeTermRecord(record.payload));
-  if (term.counter != record.term()) {
-    return Status(Code::kCorruption, "log at " + std::to_string(record.lsn().value) +
-                                         ": the start of another term than the record's");
-  }
-  terms->push_back({term, record.lsn()});
-  return Status::Ok();
-}
-
 RawReader::RawReader(LogRegion& region, const SegmentFiles& files, LogFlusher& flusher, Lsn from)
     : region_(region),
       files_(files),

@@ -19,29 +19,13 @@
 
 #include "base/status.h"
 #include "env/env.h"
+#include "log/group_records.h"
 #include "log/log_flusher.h"
 #include "log/log_region.h"
 #include "log/record_stream.h"
 #include "log/segment_files.h"
-#include "log/term_record.h"
 
 namespace ringleader {
-
-// A record that says who leads.
-struct TermRow {
-  TermRecord term;
-  Lsn start;  // of the record
-
-  bool operator==(const TermRow&) const = default;
-};
-
-// A record of a configuration, which the log does not look into.
-struct ConfigurationRow {
-  Lsn end;  // of the record
-  std::vector<uint8_t> payload;
-
-  bool operator==(const ConfigurationRow&) const = default;
-};
 
 struct RawRun {
   Lsn from;
@@ -83,9 +67,5 @@ class RawReader {
   std::vector<uint8_t> bytes_;
   uint64_t history_;  // roll-backs that have been followed
 };
-
-// Notes a record that says who leads, or what the group is. kCorruption where it does not.
-Status NoteGroupRecord(const Record& record, std::vector<TermRow>* terms,
-                       std::vector<ConfigurationRow>* configurations);
 
 }  // namespace ringleader

@@ -56,6 +56,7 @@ class LogAppender::Shipment {
   bool PlaceOne(const Group& group);
   bool Admit(Entry& entry);
   void Copy(const Group& group);
+  void Note(size_t placed);
 
   void Stop(ShipStop stop) { result_.stop = stop; }
   void Fail(const Status& status) {
@@ -171,6 +172,9 @@ Status LogAppender::Shipment::CheckRecord(const Record& record, Term before) {
       return Misfit(record.lsn(), "a term's start that is none");
     }
   }
+  if (record.type() == RecordType::kConfiguration && record.header.flags != 0) {
+    return Misfit(record.lsn(), "a configuration in pieces");
+  }
   open_ = record.more();
   type_ = record.type();
   return Status::Ok();
@@ -202,12 +206,23 @@ void LogAppender::Shipment::Place() {
   size_t placed = 0;
   while (placed < groups_.size() && PlaceOne(groups_[placed])) ++placed;
   // A transaction that could not be inserted counts, and is not to be seen: the environment ends.
-  if (placed > 0 && log_.flusher_.Failure().ok()) {
+  const bool counts = placed > 0 && log_.flusher_.Failure().ok();
+  if (counts) {
     if (hook_ == nullptr) log_.Flip(state_);
     log_.PublishEnds(state_);
     result_.end = Lsn(state_.tail);
   }
   Unlock();
+  if (counts) Note(placed);
+}
+
+// Of the first so many groups, what the caller wants to know of.
+void LogAppender::Shipment::Note(size_t placed) {
+  for (const Group& group : std::span(groups_).first(placed)) {
+    if (!group.record.more()) result_.whole = group.end;
+    // Checked before.
+    RL_CHECK(NoteGroupRecord(group.record, &result_.terms, &result_.configurations).ok());
+  }
 }
 
 bool LogAppender::Shipment::HasRoom(const Group& group) {

@@ -21,6 +21,66 @@ Code AppendCode(Log& log, size_t size, Term term = Term()) {
   return log.Append(entry).status().code();
 }
 
+// Has everything wait, or refuses it.
+class Unwilling : public WriterHook {
+ public:
+  Admission Admit(size_t, Lsn, Entry&) override { return says; }
+  Status Insert(Lsn, const Entry&) override { return Status::Ok(); }
+  Status Redo(Lsn, const Entry&) override { return Status::Ok(); }
+  void Mend() override {}
+
+  Admission says = Admission::kStop;
+};
+
+// A record of the group's own that cannot be appended is none, and says so.
+TEST(log_gate, what_a_primary_cannot_write_is_told) {
+  SimWorld world({.seed = Seed()});
+  Env& env = world.StartProcess().env();
+  Unwilling hook;
+  auto log = OpenMember(env, "member", kGroup);
+  HoldAll(*log);
+  const auto configuration = Payload(1, 300);
+  const auto stays_shut = [&](const Status& status, Code code) {
+    CHECK_CODE(status, code);
+    CHECK(status.fate() == Fate::kNone);
+    CHECK(log->gate().state == GateState::kClosed);
+  };
+  stays_shut(log->AppendConfiguration(Term(1), configuration).status(), Code::kNotPrimary);
+  // A hook that has it wait, or refuses it.
+  log->SetHook(&hook);
+  stays_shut(log->AppendTerm({Term(1), 8, 2}).status(), Code::kBusy);
+  hook.says = Admission::kRefuse;
+  stays_shut(log->AppendTerm({Term(1), 8, 2}).status(), Code::kInvalidArgument);
+  CHECK_EQ(log->Stat().tail.value, 0u);
+  log->SetHook(nullptr);
+  Lead(*log);
+  CHECK_CODE(log->AppendConfiguration(Term(2), configuration).status(), Code::kInvalidArgument);
+  CHECK_CODE(log->AppendConfiguration(Term(0), configuration).status(), Code::kInvalidArgument);
+  const auto large = Payload(2, kPieceBytes + 1);
+  CHECK_CODE(log->AppendConfiguration(Term(1), large).status(), Code::kTooLarge);
+  CHECK_VALUE(const Appended at, log->AppendConfiguration(Term(1), configuration));
+  CHECK_VALUE(const GroupScan scan, log->ScanGroup());
+  CHECK_EQ(scan.configurations.size(), 1u);
+  CHECK(scan.configurations[0].end == at.end && scan.configurations[0].payload == configuration);
+  // No room on the disk: neither a configuration nor a reign.
+  world.disk().SetCapacity(world.disk().used_bytes());
+  Status full;
+  while (full.ok()) full = log->AppendConfiguration(Term(1), configuration).status();
+  CHECK_CODE(full, Code::kNoSpace);
+  CHECK(full.fate() == Fate::kNone);
+  CHECK_OK(log->SetGate(Gate::Closed(GateReason::kReplica)).status());
+  Status shut = Status::Ok();
+  for (uint32_t term = 2; shut.ok(); ++term) {
+    shut = log->AppendTerm({Term(term), 8, 2}).status();
+    if (shut.ok()) CHECK_OK(log->SetGate(Gate::Closed(GateReason::kReplica)).status());
+  }
+  stays_shut(shut, Code::kNoSpace);
+  world.disk().SetCapacity(UINT64_MAX);
+  CHECK_OK(log->Close());
+  CHECK_CODE(log->AppendConfiguration(Term(1), configuration).status(), Code::kClosed);
+  CHECK_CODE(log->AppendTerm({Term(2), 8, 2}).status(), Code::kClosed);
+}
+
 TEST(log_gate, lets_in_whom_it_should) {
   SimWorld world({.seed = Seed()});
   Env& env = world.StartProcess().env();

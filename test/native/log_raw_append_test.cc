@@ -85,6 +85,36 @@ TEST(log_raw_append, a_replica_has_the_primarys_bytes) {
   CHECK(segments >= 25);
 }
 
+// What an append tells of its records is what the log holds, however it was cut.
+TEST(log_raw_append, what_concerns_the_group_is_told) {
+  for (uint64_t run = 0; run < Scale(10); ++run) {
+    Pair pair(Seed() * 1000 + run);
+    for (uint64_t step = 0; step < 100; ++step) WriteSome(*pair.primary, pair.rng, step);
+    const auto reader = pair.primary->ReadRaw(Lsn());
+    std::vector<TermRow> terms;
+    std::vector<ConfigurationRow> configurations;
+    for (;;) {
+      CHECK_VALUE(const RawRun raw, reader->Next(1 + pair.rng.Below(40'000)));
+      if (raw.bytes.empty()) break;
+      for (ShippedAppend done; done.end < raw.end;) {
+        const Lsn whole_before = pair.replica->Stat().visible;
+        done = pair.replica->AppendRecords(raw.from, raw.bytes);
+        CHECK_OK(done.status);
+        terms.insert(terms.end(), done.terms.begin(), done.terms.end());
+        configurations.insert(configurations.end(), done.configurations.begin(),
+                              done.configurations.end());
+        const Lsn whole = pair.replica->Stat().visible;
+        CHECK_EQ(done.whole.value, whole > whole_before ? whole.value : 0);
+        CHECK_VALUE(const Lsn last, pair.replica->LastEnd());
+        CHECK_EQ(last.value, whole.value);
+        if (done.stop != ShipStop::kNothing) CHECK_OK(pair.replica->AwaitRoom(done));
+      }
+    }
+    CHECK_VALUE(const GroupScan scan, pair.primary->ScanGroup());
+    CHECK(terms == scan.terms && configurations == scan.configurations);
+  }
+}
+
 // A transaction of several records is admitted and inserted once, whole, with its last record, in
 // whatever calls its pieces came, and through a restart in the middle.
 TEST(log_raw_append, the_hook_gets_whole_transactions) {
@@ -312,6 +342,12 @@ TEST(log_raw_append, forged_records_are_refused) {
       forger.Add(header, term);
     });
   }
+  // A configuration in pieces.
+  CheckRefused([&](Forger& forger) {
+    RecordHeader header = forger.Header(payload.size(), RecordType::kConfiguration);
+    header.flags = kRecordMore;
+    forger.Add(header, payload);
+  });
   // Cut short, anywhere.
   for (const size_t missing : {1, 50, 104, 130}) {
     CheckRefused([&](Forger& forger) {
