@@ -66,7 +66,7 @@ const inShares = (...command) => node('scripts/native-test.mjs', '2', ...command
 const withoutSingleSteps = ['--without=log_step', '--without=store_step']
 
 // What random campaigns find by their length they find in the optimized build.
-const sanitizedScale = '0.4'
+const addressScale = '0.4'
 
 const noFuzzing = () => {
   if (programNames('test/fuzz', '_fuzz.cc').length === 0) return 'there is no test/fuzz/*_fuzz.cc'
@@ -155,7 +155,7 @@ export const stages = [
       {
         run: inShares(presetFile(asanPreset(), 'native-test'), ...withoutSingleSteps),
         env: {
-          RINGLEADER_TEST_SCALE: sanitizedScale,
+          RINGLEADER_TEST_SCALE: addressScale,
           ASAN_OPTIONS: 'detect_stack_use_after_return=1:strict_string_checks=1',
           UBSAN_OPTIONS: 'print_stacktrace=1',
         },
@@ -178,7 +178,7 @@ export const stages = [
     checks: [
       {
         run: inShares(...fixedAddresses, presetFile('tsan', 'native-test')),
-        env: { RINGLEADER_TEST_SCALE: sanitizedScale, TSAN_OPTIONS: 'second_deadlock_stack=1' },
+        env: { TSAN_OPTIONS: 'second_deadlock_stack=1' },
         counts: readCountLine,
       },
     ],
