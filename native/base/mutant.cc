@@ -110,6 +110,10 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(GrowByCommit),
     RL_MUTANT_NAME(SwapUnpromised),
     RL_MUTANT_NAME(LeadOutOfSync),
+    RL_MUTANT_NAME(Outbid),
+    RL_MUTANT_NAME(AppendAnywhere),
+    RL_MUTANT_NAME(OldSnapshot),
+    RL_MUTANT_NAME(LeaseIgnoresDrift),
     RL_MUTANT_NAME(CountUnknownSwap),
 };
 

@@ -97,6 +97,10 @@ enum class Mutant : uint8_t {
   kGrowByCommit,               // a newcomer needs what is known to be committed, and no more
   kSwapUnpromised,             // the register is swapped before the promise is flushed
   kLeadOutOfSync,              // who is not in the register takes over
+  kOutbid,                     // a primary that has committed nothing asks for more than another
+  kAppendAnywhere,             // records are appended to a log that differs before them
+  kOldSnapshot,                // a snapshot is taken that is older than the log
+  kLeaseIgnoresDrift,          // a lease is held as long as if all clocks ran alike
   kCountUnknownSwap,           // a swap that nobody answers for counts as done
   kCount,
 };

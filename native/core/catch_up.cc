@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "core/replicator.h"
 
 namespace ringleader {
@@ -132,7 +133,8 @@ void Replicator::On(const Message& message, const SnapshotPiece& piece) {
   // Older than what this member knows to be committed: it would go back in time. Older than the
   // primary's log: this log may have more of what the primary has, acknowledged and counted, than
   // such a snapshot, which was sent long ago.
-  if (piece.head.position.lsn < std::max(state_.commit, fetch.from)) return;
+  const bool old = piece.head.position.lsn < std::max(state_.commit, fetch.from);
+  if (old && !RL_MUTANT(kOldSnapshot)) return;
   if (piece.head.position.term > message.ballot) return;
   if (other) fetch.kept = 0;
   fetch.head = piece.head;

@@ -325,8 +325,11 @@ void Replicator::PrimaryTimers() {
 // only be won back with a ballot that is higher still: asked for without giving up the reign.
 void Replicator::HigherBallot(Ballot seen) {
   state_.election.seen = std::max(state_.election.seen, seen.counter);
-  const bool yields =
-      options_.two_members == TwoMembers::kPreferred && options_.preferred != options_.self;
+  const bool one_of_two = options_.two_members == TwoMembers::kPreferred;
+  const bool preferred = one_of_two && options_.preferred == options_.self;
+  const bool yields = one_of_two && !preferred;
+  const Lsn first = state_.primary.term_end;
+  const bool committed = first.value != 0 && state_.commit >= first;
   if (options_.base_api || yields) {
     // The preferred one would ask for more in its turn, and so on for ever.
     StepDown(NoticeKind::kDuplicatePrimary);
@@ -334,6 +337,10 @@ void Replicator::HigherBallot(Ballot seen) {
     // A new ballot has to be in the register too.
     StepDown(NoticeKind::kLostQuorum);
     state_.election.due = state_.now;
+  } else if (!committed && !preferred && !RL_MUTANT(kOutbid)) {
+    // Two that have both been elected would outbid each other for ever: whoever has not committed
+    // anything of its reign gives way.
+    StepDown(NoticeKind::kLostQuorum);
   } else if (state_.election.phase == ElectionPhase::kIdle) {
     CallVote(state_.primary.term);
   }

@@ -151,7 +151,7 @@ void Replicator::TakeRecords(const Records& records, bool from_primary) {
     if (from_primary) NoteMissing(AckProblem::kGap, false);
     return;
   }
-  if (log.terms.At(from) != records.previous.term) {
+  if (log.terms.At(from) != records.previous.term && !RL_MUTANT(kAppendAnywhere)) {
     if (from_primary) NoteMissing(AckProblem::kFork, true);
     return;
   }

@@ -84,9 +84,20 @@ bool SetExploreGroup(const std::string& name, ExploreOptions* options) {
   if (name == "promote" || name == "remove") {
     bounds.changes = 1;
     bounds.writes = 0;
+    bounds.ticks = 3;
     return true;
   }
   return false;
+}
+
+void SetExploreLong(ExploreOptions* options) {
+  ExploreBounds& bounds = options->bounds;
+  bounds.writes = bounds.changes == 0 ? 3 : 1;
+  bounds.crashes = bounds.ballots = 2;
+  bounds.losses = bounds.repeats = 1;
+  bounds.ticks += 2;
+  options->max_seconds = 3600;
+  options->max_states = 200'000'000;
 }
 
 }  // namespace ringleader::sim

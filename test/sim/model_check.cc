@@ -17,9 +17,9 @@ std::string At(Lsn lsn) { return std::to_string(lsn.value); }
 
 std::string ModelGroup::Check() {
   if (!rules_.problem().empty()) return rules_.problem();
-  for (const ModelMember& member : members_) {
-    if (!member.up()) continue;
-    if (std::string problem = CheckMember(member); !problem.empty()) return problem;
+  for (const Shared<ModelMember>& member : members_) {
+    if (!member->up()) continue;
+    if (std::string problem = CheckMember(*member); !problem.empty()) return problem;
   }
   return CheckLogs();
 }
@@ -34,8 +34,12 @@ std::string ModelGroup::CheckMember(const ModelMember& member) {
   if (state.halted && !lied_) return Name(member) + ": halted, though no disk has lied";
   if (state.role != Role::kPrimary) return "";
   const Ballot term = state.primary.term;
-  const auto [at, first] = primaries_.emplace(term, member.id());
-  if (!first && at->second != member.id()) return "two primaries of one ballot";
+  const auto at = primaries_->find(term);
+  if (at == primaries_->end()) {
+    primaries_.Edit().emplace(term, member.id());
+  } else if (at->second != member.id()) {
+    return "two primaries of one ballot";
+  }
   return rules_.CheckPrimary(member);
 }
 
@@ -43,26 +47,32 @@ std::string ModelGroup::CheckMember(const ModelMember& member) {
 // below.
 std::string ModelGroup::CheckLogs() const {
   for (size_t i = 0; i < members_.size(); ++i) {
-    const std::vector<ModelRecord> a = members_[i].History();
     for (size_t j = i + 1; j < members_.size(); ++j) {
-      const std::vector<ModelRecord> b = members_[j].History();
-      size_t last = std::min(a.size(), b.size());
-      while (last > 0 &&
-             !(a[last - 1].end == b[last - 1].end && a[last - 1].term == b[last - 1].term))
-        --last;
-      for (size_t k = 0; k < last; ++k) {
-        if (a[k] != b[k]) {
-          return Name(members_[i]) + " and " + Name(members_[j]) + " differ at " + At(a[k].start);
-        }
-      }
-      // What both take for committed is the same.
-      if (lied_ || !members_[i].up() || !members_[j].up()) continue;
-      if (!members_[i].core().ElectionSafe() || !members_[j].core().ElectionSafe()) continue;
-      const Lsn commit = std::min(members_[i].core().commit(), members_[j].core().commit());
-      for (size_t k = 0; k < std::min(a.size(), b.size()) && a[k].end <= commit; ++k) {
-        if (a[k] != b[k])
-          return "two members have committed different records at " + At(a[k].start);
-      }
+      if (std::string problem = CheckPair(member(i), member(j)); !problem.empty()) return problem;
+    }
+  }
+  return "";
+}
+
+std::string ModelGroup::CheckPair(const ModelMember& a, const ModelMember& b) const {
+  const size_t both = std::min(a.records(), b.records());
+  size_t last = both;
+  while (last > 0 && (a.record(last - 1).end != b.record(last - 1).end ||
+                      a.record(last - 1).term != b.record(last - 1).term)) {
+    --last;
+  }
+  for (size_t k = 0; k < last; ++k) {
+    if (a.record(k) != b.record(k)) {
+      return Name(a) + " and " + Name(b) + " differ at " + At(a.record(k).start);
+    }
+  }
+  // What both take for committed is the same.
+  if (lied_ || !a.up() || !b.up()) return "";
+  if (!a.core().ElectionSafe() || !b.core().ElectionSafe()) return "";
+  const Lsn commit = std::min(a.core().commit(), b.core().commit());
+  for (size_t k = last; k < both && a.record(k).end <= commit; ++k) {
+    if (a.record(k) != b.record(k)) {
+      return "two members have committed different records at " + At(a.record(k).start);
     }
   }
   return "";

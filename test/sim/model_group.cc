@@ -30,20 +30,21 @@ std::vector<ModelRecord> ModelMember::History() const {
 }
 
 ModelGroup::ModelGroup(const std::vector<CoreOptions>& members) : rules_(members.size()) {
-  for (const CoreOptions& options : members) members_.emplace_back(options);
+  for (const CoreOptions& options : members) members_.emplace_back(ModelMember(options));
   for (size_t i = 0; i < members_.size(); ++i) Restart(i);
 }
 
 size_t ModelGroup::IndexOf(MemberId id) const {
   for (size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].id() == id) return i;
+    if (members_[i]->id() == id) return i;
   }
   return members_.size();
 }
 
 void ModelGroup::Move(Nanos by) {
   now_ += by;
-  for (ModelMember& member : members_) {
+  for (Shared<ModelMember>& shared : members_) {
+    ModelMember& member = shared.Edit();
     const auto ppm = static_cast<uint64_t>(1'000'000 + member.drift_ppm_);
     member.now_ += by / 1'000'000 * ppm + by % 1'000'000 * ppm / 1'000'000;
   }
@@ -51,7 +52,7 @@ void ModelGroup::Move(Nanos by) {
 
 void ModelGroup::TickAll() {
   for (size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].up()) Tick(i);
+    if (members_[i]->up()) Tick(i);
   }
 }
 
@@ -59,13 +60,13 @@ void ModelGroup::Deliver(size_t packet) {
   const Packet taken = network_[packet];
   network_.erase(network_.begin() + static_cast<ptrdiff_t>(packet));
   const size_t to = IndexOf(taken.message.to);
-  if (to < size() && members_[to].up()) Step(to, Receive{taken.message}, &taken);
+  if (to < size() && members_[to]->up()) Step(to, Receive{taken.message}, &taken);
 }
 
 void ModelGroup::Repeat(size_t packet) {
   const Packet taken = network_[packet];
   const size_t to = IndexOf(taken.message.to);
-  if (to < size() && members_[to].up()) Step(to, Receive{taken.message}, &taken);
+  if (to < size() && members_[to]->up()) Step(to, Receive{taken.message}, &taken);
 }
 
 void ModelGroup::Delay(size_t packet) {
@@ -78,27 +79,27 @@ void ModelGroup::Lose(size_t packet) {
 }
 
 void ModelGroup::Write(size_t index, uint64_t value) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   RL_CHECK(member.writable_);
   member.log_.Append(member.core().term(), ModelKind::kData, value);
   Step(index, LogAppended{member.log_.end()});
 }
 
 void ModelGroup::Flush(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   member.flushed_ = member.log_.end();
   member.disk_.log = member.log_;
   Step(index, LogFlushed{member.flushed_, member.history_});
 }
 
 void ModelGroup::StartFlush(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   RL_CHECK(!member.flushing_);
   member.flushing_ = LogFlushed{member.log_.end(), member.history_};
 }
 
 void ModelGroup::FinishFlush(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   const LogFlushed done = *std::exchange(member.flushing_, std::nullopt);
   // Bytes of a log that has been rolled back since are nowhere any more.
   if (done.history == member.history_ && done.end > member.flushed_) {
@@ -110,13 +111,13 @@ void ModelGroup::FinishFlush(size_t index) {
 }
 
 void ModelGroup::SaveHardState(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   member.disk_.hard_state = *std::exchange(member.saving_, std::nullopt);
   Step(index, HardStateSaved{member.disk_.hard_state->sequence});
 }
 
 void ModelGroup::AnswerWitness(size_t index, bool lost) {
-  const WitnessRequest asked = *std::exchange(members_[index].asking_, std::nullopt);
+  const WitnessRequest asked = *std::exchange(members_[index].Edit().asking_, std::nullopt);
   WitnessAnswer answer;
   answer.outcome = Swap(asked) ? WitnessOutcome::kDone : WitnessOutcome::kConflict;
   answer.value = witness_;
@@ -145,12 +146,12 @@ void ModelGroup::LoseSwap(size_t swap) {
 }
 
 void ModelGroup::FailWitness(size_t index) {
-  members_[index].asking_.reset();
+  members_[index].Edit().asking_.reset();
   Step(index, WitnessAnswer{WitnessOutcome::kUnknown, {}});
 }
 
 void ModelGroup::LoseFlushed(size_t index, Lsn end) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   RL_CHECK(!member.up());
   member.disk_.log.CutTo(end);
   lied_ = true;
@@ -164,12 +165,12 @@ void ModelGroup::SetWitness(const WitnessRegister& value) {
 }
 
 void ModelGroup::SetHardState(size_t index, const std::optional<HardState>& hard_state) {
-  RL_CHECK(!members_[index].up());
-  members_[index].disk_.hard_state = hard_state;
+  RL_CHECK(!members_[index]->up());
+  members_[index].Edit().disk_.hard_state = hard_state;
 }
 
 void ModelGroup::Crash(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   member.core_.reset();
   member.writable_ = false;
   member.saving_.reset();
@@ -181,13 +182,13 @@ void ModelGroup::Crash(size_t index) {
 }
 
 void ModelGroup::Kill(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   member.disk_.log = member.log_;
   Crash(index);
 }
 
 void ModelGroup::Restart(size_t index) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   RL_CHECK(!member.up());
   Start start;
   if (member.disk_.hard_state) start.hard_state = *member.disk_.hard_state;
@@ -214,7 +215,7 @@ void ModelGroup::Restart(size_t index) {
 }
 
 void ModelGroup::Trim(size_t index, Lsn start) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   for (const ModelRecord& record : member.log_.records()) {
     if (record.end <= start) member.below_.push_back(record);
   }
@@ -225,7 +226,7 @@ void ModelGroup::Trim(size_t index, Lsn start) {
 }
 
 void ModelGroup::NewDisk(size_t index, Incarnation incarnation) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   RL_CHECK(!member.up());
   rules_.Replaced(member, index);
   member.disk_ = {};
@@ -233,8 +234,8 @@ void ModelGroup::NewDisk(size_t index, Incarnation incarnation) {
 }
 
 void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
-  ModelMember& member = members_[index];
-  if (!member.up()) return;
+  if (!members_[index]->up()) return;
+  ModelMember& member = members_[index].Edit();
   ++steps_;
   Outputs out;
   if (depth_ == 0) {
@@ -244,18 +245,18 @@ void ModelGroup::Step(size_t index, Event event, const Packet* packet) {
   rules_.Before(member, event);
   const Lsn commit = member.core().commit();
   const Ballot reign = member.core().state().primary.term;
-  const Event told = event;
-  member.core_->Step({member.now_, std::move(event)}, &out);
-  rules_.After(member, index, told);
+  const Input input{member.now_, std::move(event)};
+  member.core_->Step(input, &out);
+  rules_.After(member, index, input.event);
   rules_.Stepped(*this, index, commit, reign);
   ++depth_;
   Perform(index, out, packet);
   --depth_;
-  if (members_[index].core().role() == Role::kPrimary) Acknowledge(index);
+  if (members_[index]->core().role() == Role::kPrimary) Acknowledge(index);
 }
 
 void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   std::vector<Event> next;
   for (const LogAction& action : out.log) {
     if (std::optional<Event> answer = PerformLog(index, action, packet)) {
@@ -272,11 +273,11 @@ void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
   }
   for (Message& message : out.send) {
     rules_.Sends(*this, index, message);
-    for (const ModelMember& other : members_) {
-      if (other.id() == member.id()) continue;
-      if (message.to != kNobody && message.to != other.id()) continue;
-      Packet packet_out{message, {}, {}};
-      packet_out.message.to = other.id();
+    for (const Shared<ModelMember>& other : members_) {
+      if (other->id() == member.id()) continue;
+      if (message.to != kNobody && message.to != other->id()) continue;
+      Packet packet_out{message, {}, {}, {}};
+      packet_out.message.to = other->id();
       network_.push_back(std::move(packet_out));
     }
   }
@@ -317,7 +318,7 @@ void ModelGroup::Perform(size_t index, Outputs& out, const Packet* packet) {
 
 std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& action,
                                             const Packet* packet) {
-  ModelMember& member = members_[index];
+  ModelMember& member = members_[index].Edit();
   if (std::holds_alternative<StopWriters>(action)) {
     member.writable_ = false;
     return std::nullopt;
@@ -363,7 +364,7 @@ std::optional<Event> ModelGroup::PerformLog(size_t index, const LogAction& actio
 }
 
 void ModelGroup::SendShip(size_t index, const Ship& ship) {
-  ModelMember& member = members_[index];
+  const ModelMember& member = *members_[index];
   if (!member.up()) return;
   Packet packet;
   packet.records = member.log_.Read(ship.head.previous.lsn, ship.end_limit, ship.limit_bytes);
@@ -377,18 +378,21 @@ void ModelGroup::SendShip(size_t index, const Ship& ship) {
 
 // A primary tells its writers of everything below its commit position, where that is safe.
 void ModelGroup::Acknowledge(size_t index) {
-  const ModelMember& member = members_[index];
+  const ModelMember& member = *members_[index];
   if (!member.core().ElectionSafe()) return;
-  for (const ModelRecord& record : member.History()) {
-    if (record.end > member.core().commit()) break;
-    if (record.kind == ModelKind::kData) acknowledged_.emplace(record.end.value, record);
+  // Nothing that has been told is told again, from the newest one back.
+  for (size_t i = member.records(); i-- > 0;) {
+    const ModelRecord& record = member.record(i);
+    if (record.end > member.core().commit() || record.kind != ModelKind::kData) continue;
+    if (acknowledged_->contains(record.end.value)) break;
+    acknowledged_.Edit().emplace(record.end.value, record);
   }
 }
 
 uint64_t ModelGroup::Hash() const {
   StateHash hash;
   hash.Add(now_);
-  for (const ModelMember& member : members_) hash.Add(member);
+  for (const Shared<ModelMember>& member : members_) hash.Add(*member);
   // A network has no order.
   std::vector<uint64_t> packets;
   for (const Packet& packet : network_) packets.push_back(HashOf(packet));

@@ -19,6 +19,7 @@
 #include "core/replicator.h"
 #include "model_log.h"
 #include "model_rules.h"
+#include "model_shared.h"
 
 namespace ringleader::sim {
 
@@ -27,6 +28,7 @@ struct Packet {
   std::vector<ModelRecord> records;  // of Records
   // Of SnapshotPiece: everything below the position, which the model carries as records.
   std::vector<ModelRecord> snapshot;
+  mutable Note note;  // for a packet never changes
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("message", self.message);
@@ -74,6 +76,10 @@ class ModelMember {
   bool flushing() const { return flushing_.has_value(); }
   // The whole log since the beginning, also what the log itself no longer holds.
   std::vector<ModelRecord> History() const;
+  size_t records() const { return below_.size() + log_.records().size(); }
+  const ModelRecord& record(size_t index) const {
+    return index < below_.size() ? below_[index] : log_.records()[index - below_.size()];
+  }
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("core", self.core_);
@@ -115,8 +121,8 @@ class ModelGroup {
   // --- Choices. Each is one step; the index is that of the member, or of the packet.
   void Move(Nanos by);
   // Of one clock alone: for whoever holds that no two clocks have anything in common.
-  void MoveOne(size_t member, Nanos by) { members_[member].now_ += by; }
-  void SetDrift(size_t member, int64_t ppm) { members_[member].drift_ppm_ = ppm; }
+  void MoveOne(size_t member, Nanos by) { members_[member].Edit().now_ += by; }
+  void SetDrift(size_t member, int64_t ppm) { members_[member].Edit().drift_ppm_ = ppm; }
   void TickAll();
   void Tick(size_t member) { Step(member, ringleader::Tick{}); }
   void Deliver(size_t packet);
@@ -155,14 +161,16 @@ class ModelGroup {
   // --- What there is
   Nanos now() const { return now_; }
   size_t size() const { return members_.size(); }
-  const ModelMember& member(size_t index) const { return members_[index]; }
+  const ModelMember& member(size_t index) const { return *members_[index]; }
+  // For what somebody works out from a member: lost when it changes.
+  Note& note(size_t index) const { return members_[index].note(); }
   size_t IndexOf(MemberId id) const;
   const std::vector<Packet>& network() const { return network_; }
   const WitnessRegister& witness() const { return witness_; }
   const std::vector<WitnessRequest>& late_swaps() const { return late_swaps_; }
   const ModelRules& rules() const { return rules_; }
   // What a primary has told its writers is committed: value by the end of its record.
-  const std::map<uint64_t, ModelRecord>& acknowledged() const { return acknowledged_; }
+  const std::map<uint64_t, ModelRecord>& acknowledged() const { return *acknowledged_; }
   uint64_t steps() const { return steps_; }
 
   // The first rule that does not hold; empty where all do. Remembers what may never go back.
@@ -178,19 +186,20 @@ class ModelGroup {
   void Acknowledge(size_t member);
   std::string CheckMember(const ModelMember& member);
   std::string CheckLogs() const;
+  std::string CheckPair(const ModelMember& a, const ModelMember& b) const;
   bool Swap(const WitnessRequest& asked);
 
   Nanos now_ = 1;
   uint64_t steps_ = 0;
   int depth_ = 0;      // of Step: what a step asks for may be further steps
   bool lied_ = false;  // a disk or the witness has broken its promise
-  std::vector<ModelMember> members_;
+  std::vector<Shared<ModelMember>> members_;
   std::vector<Packet> network_;
   WitnessRegister witness_;
   std::vector<WitnessRequest> late_swaps_;
   ModelRules rules_;
-  std::map<uint64_t, ModelRecord> acknowledged_;
-  std::map<Ballot, MemberId> primaries_;  // who has led which ballot
+  Shared<std::map<uint64_t, ModelRecord>> acknowledged_;
+  Shared<std::map<Ballot, MemberId>> primaries_;  // who has led which ballot
 };
 
 }  // namespace ringleader::sim

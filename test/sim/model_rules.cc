@@ -131,10 +131,10 @@ void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before, Ball
   for (verified = std::min(verified, end); verified < end; ++verified) {
     const ModelRecord* record = InLog(member, verified);
     if (record == nullptr) return Fail(member, "commits what it does not have");
-    if (verified == ledger_.size()) {
+    if (verified == ledger_->size()) {
       if (reign.none()) return Fail(member, "commits what no primary has committed");
-      ledger_.push_back({*record, reign});
-    } else if (ledger_[verified].record != *record) {
+      ledger_.Edit().push_back({*record, reign});
+    } else if ((*ledger_)[verified].record != *record) {
       return Fail(member, "commits something else than was committed at " +
                               std::to_string(record->start.value));
     }
@@ -146,12 +146,12 @@ void ModelRules::Commits(const ModelGroup& group, size_t index, Lsn before, Ball
 
 void ModelRules::CheckQuorum(const ModelGroup& group, const ModelMember& member, Lsn before) {
   // The newest configuration of the log, and the one before it where that was in effect too.
-  const std::vector<ModelRecord> history = member.History();
   int wanted = 2;
-  for (auto record = history.rbegin(); record != history.rend() && wanted > 0; ++record) {
-    if (record->kind != ModelKind::kConfiguration) continue;
-    CheckVoters(group, member, record->configuration);
-    wanted = record->end > before ? wanted - 1 : 0;
+  for (size_t i = member.records(); i-- > 0 && wanted > 0;) {
+    const ModelRecord& record = member.record(i);
+    if (record.kind != ModelKind::kConfiguration) continue;
+    CheckVoters(group, member, record.configuration);
+    wanted = record.end > before ? wanted - 1 : 0;
   }
 }
 
@@ -177,11 +177,11 @@ bool ModelRules::Keeps(const ModelGroup& group, Incarnation copy) {
   for (size_t i = 0; i < group.size(); ++i) {
     if (group.member(i).options().incarnation != copy) continue;
     CountKept(group, i);
-    return copies_[i].kept == ledger_.size();
+    return copies_[i].kept == ledger_->size();
   }
   const auto gone = replaced_.find(copy);
-  return gone != replaced_.end() && gone->second.size() >= ledger_.size() &&
-         gone->second[ledger_.size() - 1] == ledger_.back().record;
+  return gone != replaced_.end() && gone->second.size() >= ledger_->size() &&
+         gone->second[ledger_->size() - 1] == ledger_->back().record;
 }
 
 void ModelRules::Replaced(const ModelMember& member, size_t index) {
@@ -192,9 +192,9 @@ void ModelRules::Replaced(const ModelMember& member, size_t index) {
 
 void ModelRules::CountKept(const ModelGroup& group, size_t index) {
   size_t& kept = copies_[index].kept;
-  while (kept < ledger_.size()) {
+  while (kept < ledger_->size()) {
     const ModelRecord* record = OnDisk(group.member(index), kept);
-    if (record == nullptr || *record != ledger_[kept].record) return;
+    if (record == nullptr || *record != (*ledger_)[kept].record) return;
     ++kept;
   }
 }
@@ -213,12 +213,12 @@ void ModelRules::DiskChanged(const ModelGroup& group, size_t index) {
 
 std::string ModelRules::CheckPrimary(const ModelMember& member) const {
   const Ballot term = member.core().state().primary.term;
-  for (size_t i = 0; i < ledger_.size() && !lied_; ++i) {
-    if (ledger_[i].reign >= term) continue;
+  for (size_t i = 0; i < ledger_->size() && !lied_; ++i) {
+    if ((*ledger_)[i].reign >= term) continue;
     const ModelRecord* record = InLog(member, i);
-    if (record != nullptr && *record == ledger_[i].record) continue;
+    if (record != nullptr && *record == (*ledger_)[i].record) continue;
     return "member " + std::to_string(member.id().value) + " leads without what was committed at " +
-           std::to_string(ledger_[i].record.start.value);
+           std::to_string((*ledger_)[i].record.start.value);
   }
   return "";
 }

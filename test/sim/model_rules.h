@@ -18,6 +18,7 @@
 
 #include "core/invariants.h"
 #include "model_log.h"
+#include "model_shared.h"
 
 namespace ringleader::sim {
 
@@ -30,7 +31,7 @@ class ModelRules {
 
   const std::string& problem() const { return problem_; }
   // Records of the ledger, each of kModelRecordBytes.
-  size_t committed() const { return ledger_.size(); }
+  size_t committed() const { return ledger_->size(); }
 
   // A disk or a witness has lied: the group may lose what it has promised, and only what each
   // member owes by itself is still looked at.
@@ -57,7 +58,7 @@ class ModelRules {
 
   // For hashes: two groups that differ here only are not the same.
   static constexpr auto Fields(auto& self, auto&& field) {
-    field("ledger", self.ledger_);
+    field("ledger", *self.ledger_);
     field("copies", self.copies_);
   }
 
@@ -108,7 +109,7 @@ class ModelRules {
   bool Keeps(const ModelGroup& group, Incarnation copy);
   void CountKept(const ModelGroup& group, size_t member);
 
-  std::vector<Entry> ledger_;
+  Shared<std::vector<Entry>> ledger_;
   std::vector<Copy> copies_;                                  // by member
   std::map<Incarnation, std::vector<ModelRecord>> replaced_;  // what was on disks that are gone
   std::map<uint64_t, AskedOf> reads_;

@@ -103,7 +103,7 @@ void ModelRules::CheckReign(const ModelMember& member) {
 }
 
 void ModelRules::Grows(const ModelGroup& group, Incarnation copy) {
-  if (lied_ || copy.value == 0 || ledger_.empty() || Keeps(group, copy)) return;
+  if (lied_ || copy.value == 0 || ledger_->empty() || Keeps(group, copy)) return;
   if (problem_.empty()) problem_ = "a copy is in sync that does not have what is committed";
 }
 

@@ -23,7 +23,7 @@ constexpr Nanos kHealStride = 10'000'000;
 class Walker {
  public:
   explicit Walker(const WalkOptions& options)
-      : options_(options), random_(options.seed), plan_(WalkPlan::Draw(random_)), group_(All()) {
+      : options_(options), random_(options.seed), plan_(Draw()), group_(All()) {
     const size_t n = group_.size();
     paused_.assign(n, false);
     cut_.assign(n * n, false);
@@ -50,6 +50,11 @@ class Walker {
   }
 
  private:
+  WalkPlan Draw() {
+    WalkPlan plan = WalkPlan::Draw(random_);
+    if (options_.preferred) plan.PreferOne();
+    return plan;
+  }
   std::vector<CoreOptions> All() const {
     std::vector<CoreOptions> all;
     for (size_t i = 0; i < plan_.voters + plan_.spares; ++i) all.push_back(plan_.Member(i));
@@ -391,7 +396,8 @@ class Walker {
     const uint64_t before = value_;
     // A group that was never founded, or has lost its last voter, has nothing to live for; and
     // where nobody that may lead knows who belongs to it, nobody can.
-    if (group_.rules().committed() == 0 || !CanLive(there) || !SomebodyKnows()) return;
+    const bool founded = plan_.preferred || group_.rules().committed() > 0;
+    if (!founded || !CanLive(there) || !SomebodyKnows()) return;
     for (int round = 0; round < kHealRounds && Sound(); ++round) {
       Heal(round, before);
       if (value_ > before && Converged(there)) return;

@@ -19,6 +19,10 @@ struct WalkOptions {
   uint64_t seed = 1;
   uint64_t steps = 3000;
   bool trace = false;  // each choice to standard output
+  // Two members of which one is preferred, and one vote elects. Nothing is promised to outlast an
+  // election there; but no ballot has two primaries, logs agree where their terms do, and in the
+  // end both have one log.
+  bool preferred = false;
 };
 
 struct WalkReport {

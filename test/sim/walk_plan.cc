@@ -95,6 +95,19 @@ WalkPlan WalkPlan::Draw(Random& random) {
   return plan;
 }
 
+void WalkPlan::PreferOne() {
+  preferred = true;
+  voters = 2;
+  spares = 0;
+  in_sync = odd_quorums = false;
+  // Who comes and goes would change the quorums, and a lease needs a majority.
+  changes = disks = 0;
+  core.lease = 0;
+  core.two_members = TwoMembers::kPreferred;
+  core.preferred = MemberId(1);
+  priorities = {100, 100};
+}
+
 Configuration WalkPlan::First() const {
   std::vector<ringleader::Member> members;
   for (size_t i = 0; i < voters; ++i) {
@@ -104,6 +117,8 @@ Configuration WalkPlan::First() const {
   Configuration first = MajorityOf(std::move(members), 1);
   if (in_sync) {
     first.rule = QuorumRule::kInSync;
+    first.votes = first.copies = 1;
+  } else if (preferred) {
     first.votes = first.copies = 1;
   } else if (odd_quorums) {
     first.votes = std::min(first.votes + 1, first.voters);
@@ -126,6 +141,7 @@ std::string WalkPlan::Text() const {
     if (value != 0) text += std::string(" ") + name + "=" + std::to_string(value);
   };
   if (in_sync) text += " and a witness";
+  if (preferred) text += ", one preferred";
   add("spares", spares);
   add("odd-quorums", odd_quorums);
   add("loss", loss);

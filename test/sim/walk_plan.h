@@ -16,6 +16,7 @@ struct WalkPlan {
   size_t spares = 0;  // further members, which may be added
   bool in_sync = false;
   bool odd_quorums = false;  // V and K other than by majority
+  bool preferred = false;    // of two, the first: one vote elects, one copy commits
 
   // In percent of what they concern; 0 = never in this run.
   uint64_t loss = 0, repeat = 0, reorder = 0, delay = 0, witness_loss = 0;
@@ -29,6 +30,8 @@ struct WalkPlan {
   std::vector<uint32_t> priorities;
 
   static WalkPlan Draw(Random& random);
+  // The same faults, for two of whom the first is preferred.
+  void PreferOne();
   // The first configuration.
   Configuration First() const;
   CoreOptions Member(size_t index) const;

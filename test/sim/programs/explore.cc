@@ -3,10 +3,14 @@
 //   explore [--group NAME] [--writes N] [--crashes N] [--losses N] [--repeats N] [--disks N]
 //           [--changes N] [--ballots N] [--rounds N] [--packets N] [--ticks N]
 //           [--any-order]
-//           [--states N] [--seconds N] [--mutant NAME]
+//           [--states N] [--seconds N] [--live-every N] [--long] [--mutant NAME]
+//
+// --long, before other bounds, takes those that an hour of each group is given for. --live-every:
+// from how many of the states it is looked at whether the group lives on.
 //
 // Without --group all of them, one after the other, each with its own bounds. Says how many states
 // there are, and whether that is all.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -37,11 +41,12 @@ bool Run(const ExploreOptions& options) {
   std::fflush(stdout);
   const ExploreReport report = ringleader::sim::Explore(options);
   std::printf(
-      "%llu states, %llu transitions, depth %llu, %s, %.1f s; up to %llu records committed, "
-      "%llu reigns\n",
-      Number{report.states}, Number{report.transitions}, Number{report.depth},
-      report.exhausted ? "that is all" : "not all", report.seconds, Number{report.committed},
-      Number{report.reigns});
+      "%llu states, %llu left behind, %llu transitions, depth %llu, %s, %.1f s, %.0f states/s; up "
+      "to %llu records committed, %llu reigns; lives on from each of %llu\n",
+      Number{report.states}, Number{report.left}, Number{report.transitions}, Number{report.depth},
+      report.exhausted ? "that is all" : "not all", report.seconds,
+      static_cast<double>(report.states) / std::max(report.seconds, 0.001),
+      Number{report.committed}, Number{report.reigns}, Number{report.lived});
   if (report.problem.empty()) return true;
   std::printf("FAILED %s\n", report.problem.c_str());
   Tell(report.trace);
@@ -80,12 +85,16 @@ int main(int argc, char** argv) {
       const bool more = i + 1 < argc;
       if (std::strcmp(argv[i], "--any-order") == 0) {
         options.bounds.fifo = false;
+      } else if (std::strcmp(argv[i], "--long") == 0) {
+        ringleader::sim::SetExploreLong(&options);
       } else if (!more) {
         known = false;
       } else if (uint32_t* bound = Bound(options, argv[i])) {
         *bound = static_cast<uint32_t>(std::strtoul(argv[++i], nullptr, 0));
       } else if (std::strcmp(argv[i], "--states") == 0) {
         options.max_states = std::strtoull(argv[++i], nullptr, 0);
+      } else if (std::strcmp(argv[i], "--live-every") == 0) {
+        options.live_every = std::strtoull(argv[++i], nullptr, 0);
       } else if (std::strcmp(argv[i], "--seconds") == 0) {
         options.max_seconds = std::strtod(argv[++i], nullptr);
       } else {

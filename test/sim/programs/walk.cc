@@ -1,6 +1,8 @@
 // Random walks over the replication core.
 //
-//   walk [--seed N] [--count N] [--steps N] [--trace] [--mutant NAME]
+//   walk [--seed N] [--count N] [--steps N] [--preferred] [--trace] [--mutant NAME]
+//
+// --preferred: two members of which one is preferred.
 //
 // Seeds from N on, each run twice: a run that is not the same twice is a defect too. Without --seed
 // the first one comes from the clock. The seed is said before its run, so that whatever ends the
@@ -69,6 +71,8 @@ int main(int argc, char** argv) {
     const bool more = i + 1 < argc;
     if (std::strcmp(argv[i], "--trace") == 0) {
       options.trace = true;
+    } else if (std::strcmp(argv[i], "--preferred") == 0) {
+      options.preferred = true;
     } else if (std::strcmp(argv[i], "--seed") == 0 && more) {
       options.seed = std::strtoull(argv[++i], nullptr, 0);
     } else if (std::strcmp(argv[i], "--count") == 0 && more) {
@@ -79,7 +83,9 @@ int main(int argc, char** argv) {
                ringleader::SelectMutant(argv[i + 1])) {
       ++i;
     } else {
-      std::fprintf(stderr, "walk [--seed N] [--count N] [--steps N] [--trace] [--mutant NAME]\n");
+      std::fprintf(
+          stderr,
+          "walk [--seed N] [--count N] [--steps N] [--preferred] [--trace] [--mutant NAME]\n");
       return 2;
     }
   }
