@@ -3,8 +3,8 @@
 //
 //   node scripts/native-test.mjs SHARES COMMAND...     COMMAND gets --shard=I/SHARES at its end
 //
-// Prints what each of them has printed, one after the other, and "N passed, N failed" of all. Told to
-// end, it ends them and prints what there is.
+// Prints what each of them has printed, one after the other, and "N passed, N failed" of all. Told
+// to end, it ends them and prints what there is.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

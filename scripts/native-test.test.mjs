@@ -6,8 +6,8 @@ import { at } from './support/project.mjs'
 
 // Runs JavaScript in place of a native test program; it finds its share in `share`.
 const runShares = (shares, script) => {
-  const program = `const share = Number(process.argv.at(-1).match(/^--shard=(\\d+)\\/${shares}$/)[1])
-${script}`
+  const match = `process.argv.at(-1).match(/^--shard=(\\d+)\\/${shares}$/)`
+  const program = `const share = Number(${match}[1])\n${script}`
   const args = [at('scripts', 'native-test.mjs'), String(shares)]
   const { status, stdout } = spawnSync(
     process.execPath,
@@ -20,7 +20,8 @@ ${script}`
 test('what the shares print stands one after the other, their counts are added', () => {
   const { status, lines } = runShares(
     3,
-    'setTimeout(() => console.log(`share ${share}\\n${share} passed, 0 failed, 1 skipped`), 300 - 100 * share)',
+    `const counts = share + ' passed, 0 failed, 1 skipped'
+     setTimeout(() => console.log('share ' + share + '\\n' + counts), 300 - 100 * share)`,
   )
   assert.equal(status, 0)
   assert.deepEqual(
