@@ -144,6 +144,7 @@ const mutants = [
   { name: 'NoStepDown', tests: ['scenario.primary_loses_its_group'] },
   { name: 'CommitWhileAsking', tests: ['scenario.commit_not_while_asking'] },
   { name: 'RollBackTooFar', tests: ['scenario.primaries_take_turns'] },
+  { name: 'TakeStaleDonation', tests: ['core_replicator.a_donation_takes_nothing_away'] },
   { name: 'CountOldFlush', tests: ['scenario.flush_ends_late'] },
   { name: 'CountOldDisk', tests: ['scenario.wiped_member'] },
   { name: 'StrangerVotes', tests: ['scenario.vote_of_a_new_disk'] },

@@ -89,6 +89,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(NoStepDown),
     RL_MUTANT_NAME(CommitWhileAsking),
     RL_MUTANT_NAME(RollBackTooFar),
+    RL_MUTANT_NAME(TakeStaleDonation),
     RL_MUTANT_NAME(CountOldFlush),
     RL_MUTANT_NAME(CountOldDisk),
     RL_MUTANT_NAME(StrangerVotes),

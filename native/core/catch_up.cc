@@ -7,7 +7,11 @@
 // that is allowed, so that many members that lack the same do not all go to the primary.
 //
 // What is in nobody's log any more comes as a snapshot, pulled piece by piece: so it is paced by
-// the member that needs it, and goes on after a restart of either side where it stopped.
+// the member that needs it, and goes on after a restart of either side where it stopped. Where
+// nobody leads, and the one that could lacks what only a voter of priority 0 still has, it is
+// pulled from that donor in the same way. A snapshot holds what is committed and nothing else; one
+// from a donor is taken only where its position is above that of the log which it replaces, so it
+// takes away nothing that may have been counted (docs/PROTOCOL.md, "Donors").
 #include <algorithm>
 #include <utility>
 
@@ -19,7 +23,7 @@ namespace ringleader {
 
 void Replicator::NoteMissing(AckProblem problem, bool now) {
   ReplicaState& replica = state_.replica;
-  if (!replica.sync_allowed || replica.fetch.wanted) return;
+  if (!replica.sync_allowed || IsFilling()) return;
   if (replica.missing_wait == 0) {
     replica.missing_wait = options_.request_wait_min;
     replica.missing_at = state_.now + (now ? 0 : replica.missing_wait);
@@ -45,7 +49,6 @@ void Replicator::AskForMissing() {
     Request request;
     request.from = state_.log.terms.PositionAt(state_.log.end);
     request.limit_bytes = options_.append_bytes;
-    request.again = replica.missing_tries > 1;
     SendTo(peer, request);
   } else {
     replica.problem = replica.missing;
@@ -74,39 +77,62 @@ MemberId Replicator::PeerToAsk() const {
 void Replicator::On(const Message& message, const Refusal& refusal) {
   const LogState& log = state_.log;
   if (message.from != state_.election.donor) return;  // the next try goes to somebody else
-  if (log.rolling_back || state_.replica.appending.value != 0) return;
-  if (refusal.end.term <= log.terms.last()) return;
+  if (log.rolling_back || state_.replica.appending.value != 0 || IsFilling()) return;
   const Lsn fork = log.terms.Fork(log.end, refusal.terms, refusal.end.lsn);
-  if (fork == Lsn(0) || fork < log.start || fork >= log.end) return;
-  Diverged(fork);
+  RaiseCommit(std::min(fork, refusal.commit));
+  if (refusal.end <= log.terms.PositionAt(log.end)) return;
+  const bool comparable = fork > Lsn(0) || log.end == Lsn(0);
+  if (comparable && fork < log.end) {
+    if (fork >= log.start && refusal.end.term > log.terms.last()) Diverged(fork);
+  } else if (!comparable || log.end < refusal.log_start) {
+    WantSnapshot(message.from, refusal.log_start);
+  }
 }
 
 void Replicator::On(const Message& message, const Outdated& outdated) {
   if (!Accept(message)) return;
   ReplicaState& replica = state_.replica;
   if (outdated.log_start <= state_.log.end && replica.matched > Lsn(0)) return;  // an old message
-  if (replica.fetch.wanted || !replica.sync_allowed) return;
+  WantSnapshot(kNobody, outdated.log_start);
+}
+
+void Replicator::WantSnapshot(MemberId donor, Lsn from) {
+  ReplicaState& replica = state_.replica;
+  FetchState& fetch = replica.fetch;
+  if (fetch.wanted || !replica.sync_allowed) return;
   if (!options_.automatic_snapshot) {
     Tell(NoticeKind::kJoinFailure);
     return;
   }
   replica.missing_at = replica.missing_wait = 0;
-  replica.fetch.wanted = true;
-  replica.fetch.from = outdated.log_start;
-  replica.fetch.wait = options_.request_wait_min;
-  if (!replica.fetch.keeping) AskForPiece();
+  fetch.wanted = true;
+  fetch.donor = donor;
+  fetch.from = from;
+  fetch.ends = state_.now + options_.election_timeout;
+  fetch.wait = options_.request_wait_min;
+  if (!fetch.keeping) AskForPiece();
+}
+
+// It is looked for elsewhere, or not needed. What has been kept of it may be gone on with; and what
+// the driver has in hand is answered.
+void Replicator::EndFetch() {
+  FetchState& fetch = state_.replica.fetch;
+  fetch.wanted = false;
+  fetch.donor = kNobody;
+  fetch.ask_at = 0;
 }
 
 void Replicator::AskForPiece() {
   ReplicaState& replica = state_.replica;
   FetchState& fetch = replica.fetch;
   fetch.ask_at = 0;
-  if (!fetch.wanted || fetch.keeping || replica.ballot.none()) return;
+  if (!fetch.wanted || fetch.keeping) return;
+  if (fetch.donor == kNobody && replica.ballot.none()) return;
   SnapshotRequest request;
   request.id = fetch.head.id;
   request.offset = fetch.kept;
   request.limit_bytes = options_.snapshot_piece_bytes;
-  SendTo(replica.primary, request);
+  SendTo(fetch.donor != kNobody ? fetch.donor : replica.primary, request);
   // Asked again where no answer comes; the sender's work for one piece is bounded by its size.
   fetch.ask_at = state_.now + std::max(fetch.wait, options_.request_wait_min);
   fetch.wait =
@@ -114,7 +140,11 @@ void Replicator::AskForPiece() {
 }
 
 void Replicator::On(const Message& message, const SnapshotRequest& request) {
-  if (state_.role != Role::kPrimary || message.ballot > state_.primary.term) return;
+  if (state_.role == Role::kPrimary) {
+    if (message.ballot > state_.primary.term) return;
+  } else if (!IsDonor() || Busy({})) {
+    return;
+  }
   SnapshotRequest bounded = request;
   bounded.limit_bytes = std::min(bounded.limit_bytes, kMaxSnapshotPieceBytes);
   if (options_.request_bytes > 0) {
@@ -124,8 +154,8 @@ void Replicator::On(const Message& message, const SnapshotRequest& request) {
 }
 
 void Replicator::On(const Message& message, const SnapshotPiece& piece) {
-  if (!Accept(message)) return;
   FetchState& fetch = state_.replica.fetch;
+  if (piece.from_primary ? !Accept(message) : message.from != fetch.donor) return;
   if (!fetch.wanted || fetch.keeping || piece.head.id == 0) return;
   const bool next = piece.head.id == fetch.head.id && piece.offset == fetch.kept;
   const bool other = piece.head.id != fetch.head.id && piece.offset == 0;
@@ -136,10 +166,17 @@ void Replicator::On(const Message& message, const SnapshotPiece& piece) {
   const bool old = piece.head.position.lsn < std::max(state_.commit, fetch.from);
   if (old && !RL_MUTANT(kOldSnapshot)) return;
   if (piece.head.position.term > message.ballot) return;
+  if (!piece.from_primary && !RL_MUTANT(kTakeStaleDonation)) {
+    // Less than this log, which nobody who leads has called wrong: some of it may be committed.
+    const LogState& log = state_.log;
+    if (piece.head.position < log.terms.PositionAt(log.end)) return;
+    if (piece.head.position.lsn < log.end) return;
+  }
   if (other) fetch.kept = 0;
   fetch.head = piece.head;
   fetch.keeping = true;
   fetch.last = piece.last;
+  fetch.ends = state_.now + options_.election_timeout;
   fetch.ask_at = 0;
   out_->keep.push_back({piece.head, piece.offset, piece.last, piece.bytes});
 }
@@ -149,6 +186,7 @@ void Replicator::On(const SnapshotKept& event) {
   fetch.keeping = false;
   if (event.id != fetch.head.id) return;
   fetch.kept = event.bytes;
+  fetch.ends = state_.now + options_.election_timeout;
   if (!event.failed) fetch.wait = options_.request_wait_min;
   if (event.failed) {
     fetch.ask_at = state_.now + fetch.wait;
@@ -171,6 +209,7 @@ void Replicator::On(const SnapshotInstalled& event) {
     log.configurations.push_back(event.head.configuration);
   }
   ReplicaState& replica = state_.replica;
+  if (replica.fetch.donor != kNobody) state_.election.due = state_.now;
   replica.fetch = {};
   replica.appending = Lsn(0);
   replica.missing_at = replica.missing_wait = 0;

@@ -53,7 +53,17 @@ Ballot Replicator::NextBallot() const {
 
 bool Replicator::MayLead() const {
   return IsVoter() && Priority() > 0 && !state_.broken && !state_.halted &&
-         !state_.log.rolling_back && !state_.replica.fetch.wanted;
+         !state_.log.rolling_back && !IsFilling();
+}
+
+bool Replicator::IsDonor() const {
+  return IsVoter() && Priority() == 0 && state_.role == Role::kReplica && !state_.broken &&
+         !state_.halted && !state_.log.rolling_back && !IsFilling();
+}
+
+// Under the in-sync rule it is the register that says who may take over.
+bool Replicator::MayOffer() const {
+  return IsDonor() && !options_.base_api && configuration().rule == QuorumRule::kVotes;
 }
 
 // Whoever counts the votes knows whether this member is a voter; it may not know itself, with an
@@ -161,6 +171,7 @@ void Replicator::StartCanvass(Nanos timeout) {
 
 void Replicator::On(const Message& message, const Canvass& canvass) {
   if (!MayVote()) return;
+  if (canvass.priority == 0) return TakeOffer(message, canvass);
   const Configuration& now = configuration();
   CanvassReply reply;
   reply.round = canvass.round;
@@ -232,21 +243,61 @@ void Replicator::JudgeCanvass() {
   } else if (freshest->last > best->last && election.donations < kMaxDonations) {
     // Somebody who may not lead has records that nobody else here has. They may be acknowledged:
     // they are fetched, not voted down.
-    AskDonor(*freshest);
+    AskDonor(freshest->id);
   } else {
     CallVote({});
   }
 }
 
-void Replicator::AskDonor(const CanvassAnswer& donor) {
+void Replicator::AskDonor(MemberId donor) {
   ElectionState& election = state_.election;
   const uint32_t donations = election.donations + 1;
-  const MemberId id = donor.id;
   EndElection();
-  election.donor = id;
+  election.donor = donor;
   election.donations = donations;
   election.due = state_.now + options_.canvass_wait;
-  SendTo(id, Request{state_.log.terms.PositionAt(state_.log.end), options_.append_bytes, false});
+  SendTo(donor, Request{state_.log.terms.PositionAt(state_.log.end), options_.append_bytes});
+}
+
+// Some of the donor's records are there: on to the rest. Only tries that bring nothing are counted.
+// What the donor knows to be committed is: the configuration before it has no say any more.
+void Replicator::AskForDonation() {
+  ElectionState& election = state_.election;
+  if (election.donor == kNobody) return;
+  election.donations = 0;
+  election.due = state_.now + options_.canvass_wait;
+  RaiseCommit(std::min(election.donor_commit, state_.log.end));
+  if (state_.log.end >= election.donor_end) return;
+  SendTo(election.donor,
+         Request{state_.log.terms.PositionAt(state_.log.end), options_.append_bytes});
+}
+
+// Of a member that may not lead: nobody does, and perhaps because nobody knows what it knows.
+void Replicator::Offer() {
+  ElectionState& election = state_.election;
+  election.due = state_.now + ElectionDelay();
+  if (Busy({})) return;
+  ++election.round;
+  SendToVoters(Canvass{election.round, FlushedPosition(), 0, configuration().version});
+}
+
+// Taken by whoever lacks some of what is offered, even where it would not stand for election by the
+// configuration that it knows: a newer one, among those records, may have made it a voter, or its
+// donor one. A candidate finds a donor that it knows by itself.
+void Replicator::TakeOffer(const Message& message, const Canvass& offer) {
+  if (state_.role == Role::kPrimary) state_.primary.heartbeat_now = true;
+  const ElectionState& election = state_.election;
+  const bool canvasses =
+      election.phase == ElectionPhase::kCanvassing && offer.configuration > configuration().version;
+  if (state_.role == Role::kPrimary || Busy({})) return;
+  if (election.phase != ElectionPhase::kIdle && !canvasses) return;
+  if (IsFilling() || state_.log.rolling_back || state_.replica.appending.value != 0) return;
+  // Or it has all of it, and does not know that its newest configuration is committed.
+  const Position end = state_.log.terms.PositionAt(state_.log.end);
+  if (offer.last < end || (offer.last == end && InEffect().size() < 2)) return;
+  // It has tried often enough: now it asks for votes without them.
+  if (MayLead() && election.donations >= kMaxDonations) return;
+  AskDonor(message.from);
 }
 
 void Replicator::On(const Message& message, const Nominate& nominate) {
@@ -355,6 +406,7 @@ void Replicator::EndElection() {
   election.ends = election.waits_until = 0;
   election.donations = 0;
   election.donor = kNobody;
+  election.donor_end = election.donor_commit = Lsn();
   election.answers.clear();
   election.votes.clear();
   election.founding.reset();
@@ -379,7 +431,11 @@ void Replicator::ElectionTimers() {
   ElectionState& election = state_.election;
   switch (election.phase) {
     case ElectionPhase::kIdle:
-      if (options_.base_api || state_.role == Role::kPrimary || !MayLead()) return;
+      if (options_.base_api || state_.role == Role::kPrimary) return;
+      if (!MayLead()) {
+        if (MayOffer() && state_.now >= OfferAt()) Offer();
+        return;
+      }
       if (state_.now < election.due) return;
       if (Busy({})) {
         election.due = state_.now + ElectionDelay();

@@ -28,7 +28,7 @@ void Replicator::On(const FoundGroup& event) {
              self->kind != MemberKind::kVoter || self->priority == 0) {
     // Nobody else has the record that says who may lead.
     reason = "the first member has to be a voter of the group, and one that may lead";
-  } else if (state_.broken || state_.role != Role::kReplica ||
+  } else if (state_.broken || state_.role != Role::kReplica || IsFilling() ||
              state_.election.phase != ElectionPhase::kIdle) {
     reason = "not now";
   }
@@ -102,6 +102,7 @@ void Replicator::On(const ConfigurationAppended& event) {
   state_.log.configurations.push_back({event.end, event.configuration});
   RL_CHECK(state_.log.configurations.size() <= kMaxOpenConfigurations);
   primary.changing = 0;
+  primary.strangers.clear();
   ResetPeers();
   primary.heartbeat_now = true;
   Tell(NoticeKind::kConfigured).position = state_.log.terms.PositionAt(event.end);

@@ -20,7 +20,8 @@ namespace ringleader {
 
 // --- Elections -----------------------------------------------------------------------------------
 
-// Candidate -> everybody. "Who would be the best primary?" Promises and costs nothing.
+// Candidate -> everybody. "Who would be the best primary?" Promises and costs nothing. From a voter
+// that may not lead (priority 0) it is an offer: "whoever lacks some of my log may ask me for it".
 struct Canvass {
   uint64_t round = 0;  // of this candidate, ascending
   Position last;       // flushed end of its log
@@ -115,7 +116,6 @@ struct Records {
   Lsn commit;                // the sender's commit position
   Lsn log_end;               // how far the sender's log goes
   bool from_primary = true;  // of the message's ballot; otherwise only a copy of another replica's
-  bool resent = false;       // they, or some of them, have been sent before
   uint8_t levels = 0;        // AckLevel bits that somebody waits for
   std::vector<TermStart> terms;  // that begin in it
   Bytes bytes;                   // filled in and taken out by the driver; not looked at
@@ -126,7 +126,6 @@ struct Records {
     field("commit", self.commit);
     field("log_end", self.log_end);
     field("from_primary", self.from_primary);
-    field("resent", self.resent);
     field("levels", self.levels);
     field("terms", self.terms);
     field("bytes", self.bytes);
@@ -186,26 +185,28 @@ struct Ack {
 };
 
 // Replica -> replica (or primary): "send me records from there". Answered with Records, or with
-// Refusal where the log does not hold them or holds something else: then with where it ends and the
-// newest terms of it, as an Ack has them.
+// Refusal where the log does not hold them or holds something else: then with where it begins and
+// ends, the newest terms of it, as an Ack has them, and what of it is committed.
 struct Request {
   Position from;
   uint64_t limit_bytes = 0;
-  bool again = false;  // asked before, without an answer
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("from", self.from);
     field("limit_bytes", self.limit_bytes);
-    field("again", self.again);
   }
 };
 struct Refusal {
   Position from;
+  Lsn log_start;
+  Lsn commit;  // the sender's commit position
   Position end;
   std::vector<TermStart> terms;
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("from", self.from);
+    field("log_start", self.log_start);
+    field("commit", self.commit);
     field("end", self.end);
     field("terms", self.terms);
   }
@@ -232,7 +233,8 @@ struct Outdated {
   static constexpr auto Fields(auto& self, auto&& field) { field("log_start", self.log_start); }
 };
 
-// Replica -> primary: one piece of a snapshot. `id` 0 asks for a new one.
+// Replica -> primary, or, where nobody leads, candidate -> donor: one piece of a snapshot. `id` 0
+// asks for a new one.
 struct SnapshotRequest {
   uint64_t id = 0;
   uint64_t offset = 0;
@@ -262,17 +264,19 @@ struct SnapshotHead {
   }
 };
 
-// Primary -> replica.
+// The answer. What the snapshot holds is committed, whoever has made it.
 struct SnapshotPiece {
   SnapshotHead head;
   uint64_t offset = 0;
   bool last = false;
-  Bytes bytes;  // filled in and taken out by the driver
+  bool from_primary = true;  // of the message's ballot; Replicator::Envelope says it
+  Bytes bytes;               // filled in and taken out by the driver
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("head", self.head);
     field("offset", self.offset);
     field("last", self.last);
+    field("from_primary", self.from_primary);
     field("bytes", self.bytes);
   }
 };

@@ -29,7 +29,7 @@ Status CheckTimes(const CoreOptions& options) {
   for (const Nanos any :
        {options.election_timeout, options.heartbeat_interval, options.canvass_wait,
         options.full_election_wait, options.request_wait_min, options.request_wait_max,
-        options.handover_timeout, options.lease}) {
+        options.handover_timeout, options.lease, options.commit_save_interval}) {
     if (any > kMaxOptionTime) return Wrong("a time is longer than a day");
   }
   if (options.heartbeat_interval > options.election_timeout / 3) {

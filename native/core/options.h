@@ -44,6 +44,8 @@ struct CoreOptions {
   Nanos handover_timeout = 2'000'000'000;  // then the primary goes on
   Nanos lease = 0;                         // 0 = linearizable reads go by rounds
   uint32_t clock_drift_ppm = 0;            // rate error of any member's clock, for leases
+  // How long a commit position may be known to memory only; 0 = it is saved with promises alone.
+  Nanos commit_save_interval = 5'000'000'000;
 
   uint64_t append_bytes = uint64_t{1} << 20;    // of records in one message
   uint64_t window_bytes = uint64_t{64} << 20;   // on their way to one member

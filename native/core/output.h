@@ -59,7 +59,9 @@ struct Ship {
   Lsn end_limit;
   uint64_t limit_bytes = 0;
 };
-// Send a piece of a snapshot: make one where `request.id` is 0 or not known any more.
+// Send a piece of a snapshot: make one where `request.id` is 0 or not known any more, of what is
+// applied and thereby committed. One that is being made is not begun again: whoever waits for it
+// may ask several times.
 struct SendPiece {
   MemberId to;
   SnapshotRequest request;
@@ -93,7 +95,7 @@ enum class NoticeKind : uint8_t {
   kHandOverDone = 15,
   kHandOverFailed = 16,
   kLostQuorum = 17,  // stepped down: no V voters within an election timeout
-  kStranger = 18,    // a message of an incarnation that is not the member's
+  kStranger = 18,    // an answer of nobody that the configuration knows; once for each copy
   kInSync = 19,      // the set of copies that the primary waits for has changed
 };
 

@@ -115,7 +115,7 @@ void Replicator::On(const Message& message, const Ack& ack) {
   Progress* peer = Peer(message.from);
   const bool strange = peer != nullptr && peer->incarnation != message.incarnation;
   if (peer == nullptr || (strange && !RL_MUTANT(kCountOldDisk))) {
-    Tell(NoticeKind::kStranger).member = message.from;
+    MeetStranger(message);
     return;
   }
   const Lsn end = state_.log.end;
@@ -137,6 +137,16 @@ void Replicator::On(const Message& message, const Ack& ack) {
     peer->next = std::max(peer->next, peer->received);
     peer->state = PeerState::kStreaming;
   }
+}
+
+// Told of once: it answers every heartbeat that reaches it.
+void Replicator::MeetStranger(const Message& message) {
+  std::vector<Stranger>& met = state_.primary.strangers;
+  const Stranger stranger{message.from, message.incarnation};
+  const bool known = std::find(met.begin(), met.end(), stranger) != met.end();
+  if (known || met.size() >= kMaxMembers) return;
+  met.push_back(stranger);
+  Tell(NoticeKind::kStranger).member = message.from;
 }
 
 // Where the two logs part follows from their tables of terms: one round trip, however long ago.
@@ -167,8 +177,9 @@ void Replicator::On(const Message& message, const Request& request) {
   const bool held = from >= log.start && from < log.end && !log.rolling_back &&
                     log.terms.At(from) == request.from.term;
   if (!held) {
-    SendTo(message.from, Refusal{request.from, log.terms.PositionAt(log.end),
-                                 log.terms.Newest(kMaxTermsInMessage)});
+    SendTo(message.from,
+           Refusal{request.from, log.start, state_.commit, log.terms.PositionAt(log.end),
+                   log.terms.Newest(kMaxTermsInMessage)});
     return;
   }
   Ship ship;
@@ -177,7 +188,6 @@ void Replicator::On(const Message& message, const Request& request) {
   ship.head.commit = state_.commit;
   ship.head.log_end = log.end;
   ship.head.from_primary = false;
-  ship.head.resent = true;
   ship.end_limit = ShipLimit(ship.head.previous.lsn);
   ship.limit_bytes = std::min(request.limit_bytes, kMaxAppendBytes);
   if (options_.request_bytes > 0) {

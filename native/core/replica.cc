@@ -49,6 +49,9 @@ bool Replicator::Accept(const Message& message) {
     Promise(message.ballot);
   }
   if (state_.replica.ballot != message.ballot) Follow(message);
+  FetchState& fetch = state_.replica.fetch;
+  if (fetch.donor != kNobody) EndFetch();  // whoever leads says what is missing
+  if (fetch.wanted) fetch.ends = state_.now + options_.election_timeout;
   // It is there after all.
   if (state_.election.phase == ElectionPhase::kCanvassing) EndElection();
   ReplicaState& replica = state_.replica;
@@ -136,9 +139,13 @@ void Replicator::On(const Message& message, const Records& records) {
     const bool donated = message.from == state_.election.donor;
     if (state_.role == Role::kPrimary || (state_.replica.ballot.none() && !donated)) return;
     if (state_.broken || state_.halted) return;
+    if (donated) {
+      state_.election.donor_end = records.log_end;
+      state_.election.donor_commit = records.commit;
+    }
   }
   const ReplicaState& replica = state_.replica;
-  if (state_.log.rolling_back || replica.appending.value != 0 || replica.fetch.wanted) return;
+  if (state_.log.rolling_back || replica.appending.value != 0 || IsFilling()) return;
   if (!replica.sync_allowed) return;
   TakeRecords(records, records.from_primary);
 }
@@ -171,7 +178,7 @@ void Replicator::TakeRecords(const Records& records, bool from_primary) {
   if (from_primary) {
     replica.matched = std::max(replica.matched, common_end);
     RaiseCommit(std::min(replica.commit, replica.matched));
-    replica.ack_due = replica.ack_due || records.resent || records.end <= log.end;
+    replica.ack_due = replica.ack_due || records.end <= log.end;
   }
   if (records.end <= log.end) return;
   // Rows that would not ascend in the table are no records of ours.
@@ -256,7 +263,9 @@ void Replicator::SendAck() {
 void Replicator::ReplicaTimers() {
   ReplicaState& replica = state_.replica;
   if (replica.missing_at != 0 && state_.now >= replica.missing_at) AskForMissing();
-  if (replica.fetch.ask_at != 0 && state_.now >= replica.fetch.ask_at) AskForPiece();
+  const FetchState& fetch = replica.fetch;
+  if (fetch.wanted && !fetch.keeping && state_.now >= fetch.ends) EndFetch();
+  if (fetch.ask_at != 0 && state_.now >= fetch.ask_at) AskForPiece();
   std::erase_if(replica.reads, [this](const AskedRead& read) {
     if (state_.now - read.asked_at < options_.election_timeout) return false;
     out_->reads.push_back({read.id, false, Lsn(0)});

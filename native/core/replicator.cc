@@ -84,13 +84,31 @@ void Replicator::Advance() {
     ReplicaTimers();
     SendAck();
   }
+  SaveCommit();
   PromiseState& promise = state_.promise;
   if (promise.dirty && !promise.in_flight && !state_.broken) {
     ++promise.hard.sequence;
     promise.hard.commit = std::max(promise.hard.commit, ElectionSafe() ? state_.commit : Lsn(0));
     promise.dirty = false;
     promise.in_flight = true;
+    promise.commit_at = 0;
     out_->save = promise.hard;
+  }
+}
+
+// Nothing rests on the commit position in the hard state (docs/PROTOCOL.md, "What a restart
+// remembers"), but the older it is, the longer readers wait after one. One flush in an interval in
+// which something was committed, and none in any other.
+void Replicator::SaveCommit() {
+  PromiseState& promise = state_.promise;
+  if (state_.commit <= promise.hard.commit || options_.commit_save_interval == 0) return;
+  if (state_.broken || !ElectionSafe()) {
+    promise.commit_at = 0;
+  } else if (promise.commit_at == 0) {
+    promise.commit_at = state_.now + options_.commit_save_interval;
+  } else if (state_.now >= promise.commit_at) {
+    promise.commit_at = 0;
+    Save();
   }
 }
 
@@ -103,10 +121,12 @@ Nanos Replicator::Deadline() const {
   const bool leads = state_.role == Role::kPrimary;
   if (election.phase == ElectionPhase::kIdle) {
     if (!leads && !options_.base_api && MayLead()) add(election.due);
+    if (!leads && MayOffer()) add(OfferAt());
   } else {
     add(election.ends);
     add(election.waits_until);
   }
+  add(state_.promise.commit_at);
   // While it is being asked, the answer is what comes next.
   const bool swaps = leads || election.phase == ElectionPhase::kSwapping;
   if (swaps && !state_.in_sync.asked) add(state_.in_sync.retry_at);
@@ -116,6 +136,9 @@ Nanos Replicator::Deadline() const {
   } else {
     add(state_.replica.missing_at);
     add(state_.replica.fetch.ask_at);
+    if (state_.replica.fetch.wanted && !state_.replica.fetch.keeping) {
+      add(state_.replica.fetch.ends);
+    }
     for (const AskedRead& read : state_.replica.reads) {
       add(read.asked_at + options_.election_timeout);
     }
@@ -153,6 +176,7 @@ Message Replicator::Envelope(MemberId to, Body body) const {
   const Member* self = Self();
   message.kind = self != nullptr ? self->kind : options_.kind;
   const bool reign = state_.role == Role::kPrimary && SpeaksAsPrimary(body);
+  if (auto* piece = std::get_if<SnapshotPiece>(&body)) piece->from_primary = reign;
   message.ballot = reign ? state_.primary.term : state_.promise.hard.promised;
   if (RL_MUTANT(kAckOldReign) && std::holds_alternative<Ack>(body)) {
     message.ballot = state_.replica.ballot;
@@ -221,6 +245,7 @@ void Replicator::On(const LogAppended& event) {
     replica.missing_at = 0;
     replica.missing_wait = 0;
     replica.missing_tries = 0;
+    if (!replica.appending_primarys) AskForDonation();
   }
   if ((replica.levels & AckLevel::kReceived) != 0) replica.ack_due = true;
 }

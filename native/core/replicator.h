@@ -73,6 +73,7 @@ class Replicator {
   void Promise(Ballot ballot);
   bool PromiseFlushed() const;
   void Save();
+  void SaveCommit();
   void SendTo(MemberId to, Body body);
   void SendToVoters(const Body& body);
   Notice& Tell(NoticeKind kind);
@@ -113,13 +114,21 @@ class Replicator {
   void On(const Message& message, const VoteReply& reply);
   void StartCanvass(Nanos timeout);
   void JudgeCanvass();
-  void AskDonor(const CanvassAnswer& donor);
+  void AskDonor(MemberId donor);
+  void AskForDonation();
+  void Offer();
+  void TakeOffer(const Message& message, const Canvass& offer);
   void CallVote(Ballot handover);
   void CountVotes();
   void GiveGrant();
   bool MayVote() const;
   bool Busy(Ballot handover) const;
   bool MayLead() const;
+  // Whether this member is one that the others may get records from, since it may not lead.
+  bool MayOffer() const;
+  bool IsDonor() const;
+  // Behind those who may lead: most elections need no help.
+  Nanos OfferAt() const { return state_.election.due + options_.election_timeout; }
   void EndElection();
   void FailElection();
   void ElectionTimers();
@@ -141,6 +150,7 @@ class Replicator {
   bool Counts(const Progress& peer) const {
     return VoterIn(configuration(), peer.id, peer.incarnation) != nullptr;
   }
+  void MeetStranger(const Message& message);
   void Resync(Progress& peer, const Ack& ack);
   Lsn ShipLimit(Lsn from) const;
   void ShipAll();
@@ -175,7 +185,11 @@ class Replicator {
   void On(const Message& message, const SnapshotPiece& piece);
   void NoteMissing(AckProblem problem, bool now);
   void AskForMissing();
+  void WantSnapshot(MemberId donor, Lsn from);
   void AskForPiece();
+  void EndFetch();
+  // Whether log and tables are about to be replaced by a snapshot.
+  bool IsFilling() const { return state_.replica.fetch.wanted || state_.replica.fetch.keeping; }
   MemberId PeerToAsk() const;
 
   // --- reads.cc

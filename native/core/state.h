@@ -41,6 +41,7 @@ struct PromiseState {
   uint64_t promised = 0;   // sequence of the one that holds hard.promised
   bool dirty = false;      // `hard` holds more than the newest one asked for
   bool in_flight = false;  // a save is with the driver; one at a time, so the slots alternate
+  Nanos commit_at = 0;  // when a commit position that is not in `hard` is saved; 0 = there is none
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("hard", self.hard);
@@ -48,6 +49,7 @@ struct PromiseState {
     field("promised", self.promised);
     field("dirty", self.dirty);
     field("in_flight", self.in_flight);
+    field("commit_at", self.commit_at);
   }
 };
 
@@ -98,6 +100,7 @@ struct ElectionState {
   Ballot candidate;                    // kVoting, kWon, kAppointed: the ballot asked for
   Ballot handover;                     // the primary that asked for this election
   MemberId donor;                      // asked for the records that make this member the freshest
+  Lsn donor_end, donor_commit;         // of the donor's log, as of the records that came
   std::vector<CanvassAnswer> answers;  // kCanvassing: ready members, this one included
   std::vector<MemberId> votes;         // kVoting: granted, this one included
   std::optional<PendingGrant> grant;
@@ -117,6 +120,8 @@ struct ElectionState {
     field("candidate", self.candidate);
     field("handover", self.handover);
     field("donor", self.donor);
+    field("donor_end", self.donor_end);
+    field("donor_commit", self.donor_commit);
     field("answers", self.answers);
     field("votes", self.votes);
     field("grant", self.grant);
@@ -130,9 +135,11 @@ struct FetchState {
   bool wanted = false;
   bool keeping = false;  // a piece is with the driver
   bool last = false;     // and it is the last one: what comes of it is told
+  MemberId donor;        // who gives it where nobody leads; kNobody = the primary
   Lsn from;              // what lies below is in no log any more: an older snapshot is no use
   SnapshotHead head;     // id 0 = none yet
   uint64_t kept = 0;     // bytes
+  Nanos ends = 0;        // nobody has given anything for so long: another one is looked for
   Nanos ask_at = 0;
   Nanos wait = 0;
 
@@ -140,9 +147,11 @@ struct FetchState {
     field("wanted", self.wanted);
     field("keeping", self.keeping);
     field("last", self.last);
+    field("donor", self.donor);
     field("from", self.from);
     field("head", self.head);
     field("kept", self.kept);
+    field("ends", self.ends);
     field("ask_at", self.ask_at);
     field("wait", self.wait);
   }
@@ -218,6 +227,18 @@ struct ReplicaState {
   }
 };
 
+// Who has answered a primary that does not know it: no member, or another copy of one.
+struct Stranger {
+  MemberId id;
+  Incarnation incarnation;
+
+  constexpr bool operator==(const Stranger&) const = default;
+  static constexpr auto Fields(auto& self, auto&& field) {
+    field("id", self.id);
+    field("incarnation", self.incarnation);
+  }
+};
+
 // Of a primary; valid while the role is kPrimary.
 struct PrimaryState {
   Ballot term;
@@ -233,6 +254,7 @@ struct PrimaryState {
   Nanos handover_ends = 0;
   bool nominated = false;  // the target has been told
   std::vector<AskedRead> reads;
+  std::vector<Stranger> strangers;  // told of since the newest configuration; at most kMaxMembers
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("term", self.term);
@@ -248,6 +270,7 @@ struct PrimaryState {
     field("handover_ends", self.handover_ends);
     field("nominated", self.nominated);
     field("reads", self.reads);
+    field("strangers", self.strangers);
   }
 };
 

@@ -181,7 +181,6 @@ inline std::vector<Message> SampleShipping() {
   records.end = Lsn(128);
   records.commit = Lsn(120);
   records.log_end = Lsn(160);
-  records.resent = true;
   records.levels = kFlushed;
   records.terms = SampleTerms();
   records.bytes = kSamplePayload;
@@ -204,13 +203,14 @@ inline std::vector<Message> SampleShipping() {
   ack.applied = Lsn(110);
   ack.end = {kFirstBallot, Lsn(170)};
   ack.terms = SampleTerms();
-  return {SampleOf(2, 1, records),
-          SampleOf(3, 1, copied),
-          SampleOf(2, kNobody.value, heartbeat),
-          SampleOf(1, 2, ack),
-          SampleOf(1, 2, Ack{}),
-          SampleOf(3, 1, Request{kLast, 65536, true}),
-          SampleOf(1, 3, Refusal{kLast, {kSecondBallot, Lsn(160)}, SampleTerms()})};
+  return {
+      SampleOf(2, 1, records),
+      SampleOf(3, 1, copied),
+      SampleOf(2, kNobody.value, heartbeat),
+      SampleOf(1, 2, ack),
+      SampleOf(1, 2, Ack{}),
+      SampleOf(3, 1, Request{kLast, 65536}),
+      SampleOf(1, 3, Refusal{kLast, Lsn(48), Lsn(150), {kSecondBallot, Lsn(160)}, SampleTerms()})};
 }
 
 inline std::vector<Message> SampleJoining() {
@@ -221,8 +221,12 @@ inline std::vector<Message> SampleJoining() {
   piece.offset = 4096;
   piece.last = true;
   piece.bytes = kSamplePayload;
+  SnapshotPiece donated;
+  donated.head.id = 78;
+  donated.from_primary = false;
   return {hello, SampleOf(2, 3, Outdated{Lsn(65536)}),
-          SampleOf(3, 2, SnapshotRequest{77, 4096, 1 << 20}), SampleOf(2, 3, piece)};
+          SampleOf(3, 2, SnapshotRequest{77, 4096, 1 << 20}), SampleOf(2, 3, piece),
+          SampleOf(3, 2, donated)};
 }
 
 // One of each kind at least, the same ones for ever: their frames are the golden bytes.

@@ -174,7 +174,7 @@ Code ConfigurationCode(size_t members, bool ascending = true) {
       out.Fixed(uint64_t{0});
       out.Raw(std::vector<uint8_t>{1, 100});
     }
-    out.Zeros(2);  // offset, last
+    out.Zeros(3);  // offset, last, from_primary
   }));
 }
 

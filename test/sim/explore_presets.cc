@@ -15,6 +15,7 @@ CoreOptions Options(size_t index) {
   options.request_wait_min = options.request_wait_max = 1;
   options.handover_timeout = kExploreTimeout;
   options.peer_to_peer = false;
+  options.commit_save_interval = 0;
   return options;
 }
 
