@@ -81,7 +81,8 @@ Admission CommitSection::Admit(size_t index, Lsn, Entry& entry) {
     region_->commit.conflicts.fetch_add(1, std::memory_order_relaxed);
     return Refuse(commit, commit.error.ok() ? Verdict::kConflict : Verdict::kInvalid);
   }
-  const Admission admission = MakeRoom(prepared.summary.overlay_bytes);
+  const Admission admission = StopFor(
+      MakeRoom(overlay_, region_, set_->active(), prepared.summary.overlay_bytes, inserted_));
   return changed && admission == Admission::kAppend ? Admission::kAppendChanged : admission;
 }
 
@@ -102,7 +103,7 @@ void NoteCatalogueChange(StoreRegion& region, Lsn end) {
 
 Admission CommitSection::StopFor(Stop stop) {
   stop_ = stop;
-  return Admission::kStop;
+  return stop == Stop::kNone ? Admission::kAppend : Admission::kStop;
 }
 
 // The newest version of a row that is in any generation.
@@ -212,23 +213,23 @@ Verdict CommitSection::ApplyAtomic(Commit& commit, PreparedCommit& prepared, boo
   return prepared.payload.empty() ? Verdict::kUnchanged : Verdict::kCommitted;
 }
 
-Admission CommitSection::MakeRoom(uint64_t bytes) {
-  const Generation& active = set_->active();
+Stop MakeRoom(Overlay& overlay, StoreRegion& region, const Generation& active, uint64_t bytes,
+              bool inserted) {
   const uint64_t used = active.used_bytes();
   const uint64_t wanted = bytes <= kRedoBytes ? 2 * bytes : bytes;
   if (used + wanted > active.capacity()) {
-    uint64_t want = region_->fold.want_bytes.load(std::memory_order_acquire);
+    uint64_t want = region->fold.want_bytes.load(std::memory_order_acquire);
     const uint64_t memory = Generation::BytesFor(wanted);
-    if (want < memory) region_->fold.want_bytes.store(memory, std::memory_order_release);
+    if (want < memory) region->fold.want_bytes.store(memory, std::memory_order_release);
     // Not while transactions of this call wait to be published: whoever had to insert them again
     // would look for them, and for room, in the generation that is active by then.
-    if (inserted_) return StopFor(Stop::kRefresh);
+    if (inserted) return Stop::kRefresh;
     // An empty one that is too small is passed over: the next one is made to measure.
-    return StopFor(overlay_.Rotate() ? Stop::kRefresh : Stop::kRoom);
+    return overlay.Rotate() ? Stop::kRefresh : Stop::kRoom;
   }
   const bool admitted =
-      used == 0 || used + bytes <= region_->fold.admit.load(std::memory_order_acquire);
-  return admitted ? Admission::kAppend : StopFor(Stop::kRoom);
+      used == 0 || used + bytes <= region->fold.admit.load(std::memory_order_acquire);
+  return admitted ? Stop::kNone : Stop::kRoom;
 }
 
 }  // namespace ringleader

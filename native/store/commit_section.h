@@ -43,6 +43,12 @@ Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again)
 // Holder of the writer lock: the transaction that ends at `end` has changed the catalogue.
 void NoteCatalogueChange(StoreRegion& region, Lsn end);
 
+// Holder of the writer lock: whether a transaction that takes so many bytes has room in the active
+// generation; where it has none, the next one becomes active. `inserted`: transactions before it
+// wait to be published with it.
+Stop MakeRoom(Overlay& overlay, StoreRegion& region, const Generation& active, uint64_t bytes,
+              bool inserted);
+
 class CommitSection : public WriterHook {
  public:
   CommitSection(Overlay& overlay, StoreRegion& region, const Reservation& reservation,
@@ -72,7 +78,6 @@ class CommitSection : public WriterHook {
   bool RangeChanged(Commit& commit, const ReadSet::Range& range);
   bool Conflicts(Commit& commit);
   Verdict ApplyAtomic(Commit& commit, PreparedCommit& prepared, bool* changed);
-  Admission MakeRoom(uint64_t bytes);
 
   Overlay& overlay_;
   StoreRegion& region_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "store/shipped_section.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
@@ -61,8 +62,10 @@ Status Store::Close() {
   return status;
 }
 
-std::unique_ptr<View> Store::NewView() {
-  return std::make_unique<View>(*parts_->overlay, *parts_->base);
+std::unique_ptr<View> Store::NewView(ReadLevel level) {
+  const std::atomic<uint64_t>* limit = &(*parts_->region)->fold.limit;
+  return std::make_unique<View>(*parts_->overlay, *parts_->base,
+                                level == ReadLevel::kDurable ? limit : nullptr);
 }
 
 Result<size_t> Store::TryCommit(std::span<Commit*> commits) {
@@ -229,10 +232,44 @@ Result<uint64_t> Store::EstimateRows(DatabaseId database) {
   return static_cast<uint64_t>(std::max(rows, 0.0));
 }
 
+// --- another member's log
+// -------------------------------------------------------------------------
+
+ShippedAppend Store::AppendShipped(Lsn from, Bytes raw) {
+  constexpr int kMostRefreshes = 1000;
+  for (int tries = 1;; ++tries) {
+    ShippedAppend result;
+    result.stop = ShipStop::kError;
+    result.status = parts_->overlay->CheckProcess();
+    if (!result.status.ok()) return result;
+    auto set = parts_->overlay->Current();
+    result.status = set.status();
+    if (!set.ok()) return result;
+    ShippedSection section(*parts_->overlay, *parts_->region, std::move(set).value());
+    result = log_->AppendRecords(from, raw, &section);
+    if (result.stop != ShipStop::kHook) return result;
+    parts_->folder->Wake();
+    if (section.stop() != Stop::kRefresh || tries == kMostRefreshes) return result;
+  }
+}
+
+Status Store::AwaitShipped(const ShippedAppend& stopped, uint64_t timeout_ns) {
+  if (stopped.stop != ShipStop::kHook) return log_->AwaitRoom(stopped);
+  StoreRegion& region = *parts_->region;
+  const uint32_t sequence = region.ProgressSequence();
+  parts_->folder->Wake();
+  region.AwaitProgress(sequence, timeout_ns);
+  return log_->Failure();
+}
+
 // --- folding ------------------------------------------------------------------------------------
 
 void Store::SetFoldLimit(Lsn limit) {
-  (**parts_->region).fold.limit.store(limit.value, std::memory_order_release);
+  std::atomic<uint64_t>& now = (**parts_->region).fold.limit;
+  uint64_t known = now.load(std::memory_order_acquire);
+  do {
+    if (known != kMaxLsn.value && known >= limit.value) return;
+  } while (!now.compare_exchange_weak(known, limit.value, std::memory_order_acq_rel));
   parts_->folder->Wake();
 }
 

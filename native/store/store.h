@@ -37,8 +37,9 @@ struct StoreOptions {
   uint32_t max_frozen = 2;
   // A generation that is not full is folded when it is this old, so that the log can be recycled.
   uint64_t fold_interval_ns = 30'000'000'000;
-  // Rows beyond are not folded (the group's commit point); see SetFoldLimit.
-  Lsn fold_limit = kMaxLsn;
+  // Rows beyond are not folded; see SetFoldLimit. Absent: no limit, but where the environment
+  // belongs to a group nothing more is folded until somebody says how far.
+  std::optional<Lsn> fold_limit;
   uint32_t max_readers = 4096;  // views held at once over all processes; of a new base
   // Memory that this process may use to find rows of the base faster; 0 = none.
   uint64_t hash_index_bytes = uint64_t{32} << 20;
@@ -73,7 +74,7 @@ class Store {
   Status Close();
 
   // Reading.
-  std::unique_ptr<View> NewView();
+  std::unique_ptr<View> NewView(ReadLevel level = ReadLevel::kLocal);
 
   // Commits as many as can be right now, in order; returns how many have a final verdict. Never
   // waits for a disk or for room. Those after the first that has to wait stay kPending.
@@ -82,6 +83,12 @@ class Store {
   // Fails where the environment has failed or room does not come (kNoSpace); the verdict is final
   // otherwise.
   Status CommitOne(Commit& commit, uint64_t timeout_ns = kForeverNs);
+
+  // Appends whole records of another member's log and applies their transactions, as far as there
+  // is room right now (LogAppender::AppendRecords). kHook: the overlay has none; AwaitShipped.
+  ShippedAppend AppendShipped(Lsn from, Bytes raw);
+  // Waits until an append of these that stopped for room can go on, or the time is over.
+  Status AwaitShipped(const ShippedAppend& stopped, uint64_t timeout_ns);
 
   // The right to commit while all other commits wait, first come, first served. Returns a ticket
   // for Begin. The verdict of its commit ends the turn; give it back where there is no commit.
@@ -103,7 +110,8 @@ class Store {
   // Exact after a Fold while nobody writes; otherwise what a sample of the overlay suggests.
   Result<uint64_t> EstimateRows(DatabaseId database);
 
-  // Folding.
+  // Folding. The limit is the group's commit point, and durable views end there: it never goes back
+  // but from no limit at all.
   void SetFoldLimit(Lsn limit);
   // Freezes what there is and returns when all of it that may be is in the base.
   Status Fold(uint64_t timeout_ns = kForeverNs);

@@ -88,7 +88,9 @@ Status Store::Parts::Build(Log& log) {
   shared.commit.catalogue_end.store(stat.visible.value, kPlain);
   shared.fold.applied.store(applied.value, kPlain);
   shared.fold.started.store(applied.value, kPlain);
-  shared.fold.limit.store(options.fold_limit.value, kPlain);
+  const bool grouped = log.gate().state != GateState::kFree;
+  const Lsn limit = options.fold_limit.value_or(grouped ? applied : kMaxLsn);
+  shared.fold.limit.store(limit.value, kPlain);
   shared.fold.admit.store(~uint64_t{0}, kPlain);
   shared.fold.max_frozen.store(options.max_frozen, kPlain);
   shared.fold.dropped.store(1, kPlain);

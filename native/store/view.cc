@@ -1,12 +1,21 @@
 #include "store/view.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/mutant.h"
 #include "store/generation.h"
 
 namespace ringleader {
 
-View::View(Overlay& overlay, BaseTree& base) : overlay_(overlay), base_(base) {}
+View::View(Overlay& overlay, BaseTree& base, const std::atomic<uint64_t>* limit)
+    : overlay_(overlay), base_(base), limit_(limit) {}
+
+Lsn View::End() const {
+  const Lsn visible = overlay_.visible();
+  return limit_ == nullptr ? visible
+                           : std::min(visible, Lsn(limit_->load(std::memory_order_acquire)));
+}
 
 // Why what is held goes on being enough while epoch and history stand: generations join and leave
 // the list under a new epoch, and a generation leaves only after all of it is in the base. So the
@@ -19,9 +28,9 @@ View::View(Overlay& overlay, BaseTree& base) : overlay_(overlay), base_(base) {}
 Status View::Renew() {
   RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   if (held()) {
-    const Lsn visible = overlay_.visible();
+    const Lsn end = End();
     if (overlay_.epoch() == set_->epoch && overlay_.history() == history_) {
-      lsn_ = visible;
+      lsn_ = end;
       return Status::Ok();
     }
   }
@@ -34,15 +43,15 @@ Status View::Renew() {
 bool View::current() const {
   if (!held() || !overlay_.CheckProcess().ok()) return false;
   if (RL_MUTANT(kShareOldView)) return true;
-  return overlay_.visible() == lsn_ && overlay_.epoch() == set_->epoch &&
-         overlay_.history() == history_;
+  return End() == lsn_ && overlay_.epoch() == set_->epoch && overlay_.history() == history_;
 }
 
 // The order is everything here.
 //   history, first  a roll-back after this makes it differ from what a commit compares it with
 //   generations     what is retired later stays mapped
 //   base            has all that was retired before the list was read, or it would be a hole
-//   visible         not below anything that the base snapshot holds: the fold stays below it
+//   visible         not below anything that the base snapshot holds: the fold stays below it, and
+//                   below the limit
 //   epoch, history  unchanged, or what was taken need not fit together: once more
 Status View::TakeAnew() {
   for (;;) {
@@ -54,7 +63,7 @@ Status View::TakeAnew() {
     if (RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
     RL_ASSIGN_OR_RETURN(set_, overlay_.Current());
     if (!RL_MUTANT(kReadBaseBeforeGenerations)) RL_RETURN_IF_ERROR(RenewBase());
-    lsn_ = overlay_.visible();
+    lsn_ = End();
     if (overlay_.epoch() != set_->epoch || overlay_.history() != history) continue;
     history_ = history;
     RL_DCHECK(snapshot_->applied() <= lsn_);

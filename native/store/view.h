@@ -12,6 +12,7 @@
 // is renewed, released or destroyed.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -23,9 +24,17 @@
 
 namespace ringleader {
 
+// How far a view of an environment that belongs to a group reaches.
+enum class ReadLevel : uint8_t {
+  kLocal,    // everything that is applied here; a new primary may take the newest of it back
+  kDurable,  // what is committed, as far as this member knows: nothing can take it back
+};
+
 class View {
  public:
-  View(Overlay& overlay, BaseTree& base);
+  // `limit`: where it never reaches beyond, wherever that is at the time; null = nowhere. Never
+  // below what the base holds.
+  View(Overlay& overlay, BaseTree& base, const std::atomic<uint64_t>* limit = nullptr);
 
   // Moves on to the newest state, or takes it where nothing is held. kBusy where the base has no
   // reader place left.
@@ -56,9 +65,11 @@ class View {
  private:
   Status TakeAnew();
   Status RenewBase();
+  Lsn End() const;
 
   Overlay& overlay_;
   BaseTree& base_;
+  const std::atomic<uint64_t>* const limit_;
   GenerationSetRef set_;
   std::unique_ptr<BaseTree::Snapshot> snapshot_;
   Lsn lsn_;
