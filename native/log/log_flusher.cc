@@ -67,9 +67,9 @@ void LogFlusher::AwaitProgress(uint32_t sequence, uint64_t timeout_ns) {
 
 void LogFlusher::AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns) {
   ProgressSection& progress = region_->progress;
-  progress.heeds_appends.store(1, std::memory_order_seq_cst);
-  // Either this load sees the append, or the append's look at the word above sees that it is set.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  // Pairs with NoteAppend: of two exchanges of one word, the later one sees what the other has seen.
+  // So either the append is seen here, or the appender sees that it is waited for.
+  progress.heeds_appends.exchange(1, std::memory_order_acq_rel);
   if (region_->ends.visible.load(std::memory_order_acquire) <= seen.value) {
     AwaitProgress(sequence, timeout_ns);
   }
@@ -77,9 +77,8 @@ void LogFlusher::AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns)
 }
 
 void LogFlusher::NoteAppend() {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  // Relaxed: the fence orders it behind the publication of the append.
-  if (region_->progress.heeds_appends.load(std::memory_order_relaxed) != 0) Announce();
+  // Not a load, which could be done before the append is published.
+  if (region_->progress.heeds_appends.fetch_add(0, std::memory_order_acq_rel) != 0) Announce();
 }
 
 uint64_t LogFlusher::History() const {
