@@ -1,0 +1,328 @@
+#include "engine/replication.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "log/discarded.h"
+#include "wire/configuration_record.h"
+
+namespace ringleader {
+namespace {
+
+// Of received frames that wait for the pump. A member that is so far behind catches up by asking.
+constexpr uint64_t kMaxInboxBytes = uint64_t{64} << 20;
+constexpr size_t kTakenAtOnce = 256;
+constexpr uint64_t kLongestSleepNs = 1'000'000'000;
+
+}  // namespace
+
+Replication::Replication(Env& env, const std::string& directory, Store& store,
+                         const CoreOptions& options, MessageCarrier* carrier,
+                         GroupListener* listener)
+    : env_(env),
+      directory_(directory),
+      store_(store),
+      log_(store.log()),
+      options_(options),
+      carrier_(carrier),
+      listener_(listener) {}
+
+Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::string& directory,
+                                                       Store& store, CoreOptions options,
+                                                       MessageCarrier* carrier,
+                                                       GroupListener* listener) {
+  const ControlState& identity = store.log().identity();
+  options.group_id = identity.group_id;
+  options.incarnation = Incarnation(identity.incarnation);
+  RL_RETURN_IF_ERROR(CheckOptions(options));
+  std::unique_ptr<Replication> self(
+      new Replication(env, directory, store, options, carrier, listener));
+  RL_RETURN_IF_ERROR(self->Join());
+  RL_ASSIGN_OR_RETURN(const Start start, self->ComeUp());
+  self->core_.emplace(self->options_, start, env.clock.MonotonicNanos());
+  Replication* pump = self.get();
+  self->disk_ = std::make_unique<DiskWorker>(env.threads, "rl-disk");
+  self->pump_ = env.threads.Spawn("rl-pump", [pump] { pump->Run(); });
+  return self;
+}
+
+Replication::~Replication() {
+  stopping_.store(true, std::memory_order_release);
+  log_.AnnounceActivity();
+  pump_.reset();
+  disk_.reset();
+  // Who wrote here as the primary does so no more.
+  if (core_) (void)log_.SetGate(Gate::Closed(GateReason::kStarting)).ok();
+}
+
+// The file of the group, and what keeps the log from going where the file does not reach.
+Status Replication::Join() {
+  RL_RETURN_IF_ERROR(log_.SetGate(Gate::Closed(GateReason::kStarting)).status());
+  const auto info = env_.files.Info(JoinPath(directory_, kGroupFileName));
+  if (info.status().code() == Code::kNotFound) {
+    // What has been written so far is the beginning of the group's history, or was copied from it.
+    store_.SetFoldLimit(log_.End(Level::kFlushed));
+    RL_RETURN_IF_ERROR(HardStateFile::Create(env_, directory_));
+  } else {
+    RL_RETURN_IF_ERROR(info.status());
+  }
+  RL_ASSIGN_OR_RETURN(hard_state_, HardStateFile::Open(env_, directory_));
+  const auto& state = hard_state_->state();
+  if (state && (state->incarnation != options_.incarnation || state->self != options_.self)) {
+    return Status(Code::kInvalidArgument,
+                  "the file group in " + directory_ + " is another member's or another copy's");
+  }
+  RL_ASSIGN_OR_RETURN(const std::vector<Consumer> consumers, log_.Consumers());
+  const bool known = std::any_of(consumers.begin(), consumers.end(),
+                                 [](const Consumer& one) { return one.name == kGroupConsumer; });
+  if (known) return Status::Ok();
+  Consumer consumer;
+  consumer.name = kGroupConsumer;
+  consumer.position = log_.Stat().start;
+  return log_.PutConsumer(consumer);
+}
+
+// What is on the disk, all of it flushed.
+Result<Start> Replication::ComeUp() {
+  // Pieces of a transaction that never came to its end were never promised to anybody, and whoever
+  // ships the rest may have other ones.
+  const LogStat stat = log_.Stat();
+  RL_ASSIGN_OR_RETURN(const Lsn end, log_.LastEnd());
+  if (std::max(end, stat.start) < stat.tail) {
+    RL_RETURN_IF_ERROR(store_.RollBack(std::max(end, stat.start)));
+  }
+  RL_RETURN_IF_ERROR(log_.WaitFor(end, Level::kFlushed));
+  Start start;
+  start.log_start = stat.start;
+  start.log_end = end;
+  if (hard_state_->state()) start.hard_state = *hard_state_->state();
+  // The base never holds what is not committed.
+  Lsn& commit = start.hard_state.commit;
+  commit = std::max(commit, std::min(end, store_.Stat().base.applied));
+  RL_ASSIGN_OR_RETURN(tables_, LoadGroupTables(env_, directory_));
+  RL_ASSIGN_OR_RETURN(const GroupScan scan, log_.ScanGroup());
+  for (const TermStart& row : tables_.terms) {
+    if (row.start < stat.start && !start.terms.Add(row)) {
+      return Status(Code::kCorruption, "terms out of order in group-tables");
+    }
+  }
+  const Lsn first = scan.terms.empty() ? start.log_end : scan.terms.front().start;
+  if (start.terms.rows().empty() && first.value > kSegmentPageBytes) {
+    (void)start.terms.Add({Ballot(), Lsn()});  // written before the group had a primary
+  }
+  for (const TermRow& row : scan.terms) {
+    const Ballot ballot{row.term.counter, Incarnation(row.term.incarnation)};
+    if (!start.terms.Add({ballot, row.start})) {
+      return Status(Code::kCorruption, "terms out of order in the log");
+    }
+  }
+  if (tables_.configuration.configuration.version > 0) {
+    start.configurations.push_back(tables_.configuration);
+  }
+  for (const ConfigurationRow& row : scan.configurations) {
+    if (row.end <= tables_.configuration.end) continue;
+    RL_ASSIGN_OR_RETURN(Configuration configuration, DecodeConfiguration(row.payload));
+    start.configurations.push_back({row.end, std::move(configuration)});
+  }
+  auto& all = start.configurations;
+  const Lsn certain = std::min(commit, start.log_end);
+  while (all.size() > 1 && all[1].end <= certain) all.erase(all.begin());
+  end_ = applied_ = written_ = flushed_ = start.log_end;
+  return start;
+}
+
+Status Replication::Receive(Bytes control, Bytes payload) {
+  // Copied first: what is decoded refers to it.
+  Item item;
+  item.bytes.reserve(control.size() + payload.size());
+  item.bytes.insert(item.bytes.end(), control.begin(), control.end());
+  item.bytes.insert(item.bytes.end(), payload.begin(), payload.end());
+  const Bytes all(item.bytes);
+  auto decoded = control.empty() || payload.empty()
+                     ? DecodeMessage(all)
+                     : DecodeMessage(all.first(control.size()), all.subspan(control.size()));
+  Status status = decoded.status();
+  if (decoded.ok() && decoded->group_id != options_.group_id) {
+    status = Status(Code::kInvalidArgument, "a message of another group");
+  }
+  if (!status.ok()) {
+    refused_.fetch_add(1, std::memory_order_relaxed);  // statistics
+    return status;
+  }
+  item.event = ringleader::Receive{std::move(decoded->message)};
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (inbox_bytes_ + item.bytes.size() > kMaxInboxBytes) {
+      dropped_.fetch_add(1, std::memory_order_relaxed);  // statistics
+      return Status(Code::kBusy, "too many messages wait");
+    }
+  }
+  Push(std::move(item));
+  return Status::Ok();
+}
+
+void Replication::Do(Event event) { Push({std::move(event), {}}); }
+
+void Replication::Push(Item item) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    inbox_bytes_ += item.bytes.size();
+    inbox_.push_back(std::move(item));
+  }
+  log_.AnnounceActivity();
+}
+
+GroupStatus Replication::Look() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  GroupStatus status = status_;
+  status.refused_frames = refused_.load(std::memory_order_relaxed);
+  status.dropped_messages = dropped_.load(std::memory_order_relaxed);
+  return status;
+}
+
+// --- the pump ------------------------------------------------------------------------------------
+
+void Replication::Run() {
+  Step(Tick{});
+  while (!stopping_.load(std::memory_order_acquire)) {
+    // Before everything that might be news: what comes later makes it differ.
+    const uint32_t sequence = log_.ActivitySequence();
+    TellLog();
+    const bool more = TakeInbox();
+    Nanos now = env_.clock.MonotonicNanos();
+    if (!failed_ && now >= core_->Deadline()) Step(Tick{});
+    Publish();
+    if (more) continue;
+    now = env_.clock.MonotonicNanos();
+    const Nanos due = failed_ ? UINT64_MAX : core_->Deadline();
+    if (due <= now) continue;
+    log_.AwaitActivity(sequence, end_, std::min<uint64_t>(due - now, kLongestSleepNs));
+  }
+}
+
+// True where there may be more.
+bool Replication::TakeInbox() {
+  std::vector<Item> taken;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const size_t count = std::min(kTakenAtOnce, inbox_.size());
+    for (size_t i = 0; i < count; ++i) {
+      inbox_bytes_ -= inbox_.front().bytes.size();
+      taken.push_back(std::move(inbox_.front()));
+      inbox_.pop_front();
+    }
+  }
+  for (Item& item : taken) Pass(std::move(item.event));
+  return taken.size() == kTakenAtOnce;
+}
+
+// Before the core hears of anything it knows what the local writers have appended. A message of a
+// higher ballot may end this reign and bring records of the next one in one step: writers wait
+// while it is looked at, so that nothing of theirs comes in between.
+void Replication::Pass(Event event) {
+  const auto* received = std::get_if<ringleader::Receive>(&event);
+  const Ballot term = core_->term();
+  const bool holds = core_->role() == Role::kPrimary && received != nullptr &&
+                     received->message.ballot > term && log_.gate().state == GateState::kOpen;
+  if (holds) {
+    const auto closed = log_.SetGate(Gate::Closed(GateReason::kReplica));
+    if (!closed.ok()) Fail(closed.status());
+  }
+  TellLog();
+  Step(std::move(event));
+  if (holds && core_->role() == Role::kPrimary && core_->term() == term && !failed_) {
+    const auto opened = log_.SetGate(Gate::Open(term.counter));
+    if (!opened.ok()) Fail(opened.status());
+  }
+}
+
+void Replication::Step(Event event) {
+  if (failed_) return;
+  if (const auto* rolled = std::get_if<LogRolledBack>(&event)) {
+    rolling_back_ = false;
+    ++history_;
+    end_ = applied_ = written_ = flushed_ = rolled->to;
+    open_ends_.clear();
+    readers_.clear();
+  }
+  Outputs out;
+  core_->Step({env_.clock.MonotonicNanos(), std::move(event)}, &out);
+  ++steps_;
+  Perform(out);
+}
+
+// In the order of output.h. The answers are the next inputs.
+void Replication::Perform(const Outputs& out) {
+  std::vector<Event> answers;
+  for (const LogAction& action : out.log) {
+    if (std::optional<Event> answer = Act(action)) answers.push_back(std::move(*answer));
+  }
+  if (out.save) SaveHardState(*out.save);
+  for (const Message& message : out.send) Send(message);
+  for (const Ship& ship : out.ship) {
+    Event shipped = ShipRecords(ship);
+    if (ship.head.from_primary) answers.push_back(std::move(shipped));
+  }
+  for (const KeepPiece& piece : out.keep) {
+    answers.emplace_back(SnapshotKept{piece.head.id, piece.offset, true});
+  }
+  for (const Notice& notice : out.events) listener_->OnNotice(notice);
+  for (const ReadReady& read : out.reads) listener_->OnRead(read);
+  for (Event& answer : answers) Step(std::move(answer));
+}
+
+void Replication::Send(const Message& message) {
+  EncodeMessage(options_.group_id, message, kWireVersion, &encoded_);
+  carrier_->Send(message, encoded_);
+}
+
+void Replication::SaveHardState(const HardState& state) {
+  disk_->Do([this, state] {
+    const Status saved = hard_state_->Save(state);
+    if (saved.ok()) Do(HardStateSaved{state.sequence});
+    if (!saved.ok()) Do(DiskFailed{});
+  });
+}
+
+void Replication::Publish() {
+  const Status failure = log_.Failure();
+  if (!failure.ok() && !failed_) Fail(failure);
+  const CoreState& state = core_->state();
+  GroupStatus status;
+  status.role = state.role;
+  status.term = core_->term();
+  status.primary = core_->primary();
+  status.end = end_;
+  status.flushed = flushed_;
+  status.commit = core_->commit();
+  status.election_safe = core_->ElectionSafe();
+  status.configuration = core_->configuration();
+  status.steps = steps_;
+  status.roll_backs = history_;
+  for (const Progress& peer : state.primary.peers) {
+    status.copies.push_back({peer.id, status.configuration.IsVoter(peer.id), peer.received,
+                             peer.written, peer.flushed, peer.applied});
+  }
+  bool changed = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    changed = status.commit != status_.commit || status.copies != status_.copies ||
+              status.role != status_.role || status.term != status_.term;
+    status_ = std::move(status);
+  }
+  if (core_->commit() > limit_) {
+    limit_ = core_->commit();
+    store_.SetFoldLimit(limit_);
+    KeepTables();
+  }
+  if (changed) listener_->OnProgress();
+}
+
+void Replication::Fail(const Status& failure) {
+  if (failed_) return;
+  Step(DiskFailed{});
+  failed_ = true;
+  listener_->OnFailure(failure);
+}
+
+}  // namespace ringleader

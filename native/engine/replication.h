@@ -1,0 +1,176 @@
+// An environment's part in its group: the protocol of native/core, driven over the environment's
+// log and tables.
+//
+// One Replication per environment over all processes (the caller holds the replication role). A
+// thread of its own, the pump, does every step in this order: append, flush, send, apply, release.
+// It hears of what the writers of all processes append, of flushes, of messages and of commands,
+// and sleeps otherwise. What takes a disk long, saving a promise or rolling back, is done by a
+// second thread meanwhile; so the pump goes on with heartbeats and votes. JavaScript has no part in
+// any of it.
+//
+// A replica applies a transaction in the same section in which it appends it: local readers see it
+// at once, durable ones when the group has committed it (store/view.h). What is not committed is
+// never folded, so rolling back is cutting the log.
+//
+// A member of the group that needs a snapshot says so (kJoinFailure).
+// Threads: any.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "core/replicator.h"
+#include "engine/disk_worker.h"
+#include "engine/group_tables.h"
+#include "engine/hard_state_file.h"
+#include "store/store.h"
+#include "wire/message_codec.h"
+
+namespace ringleader {
+
+// Who carries messages to the other members. Called by the pump.
+class MessageCarrier {
+ public:
+  virtual ~MessageCarrier() = default;
+  // `message.to`: kNobody = everybody. Must not wait; what it cannot send it drops. The bytes are
+  // valid during the call.
+  virtual void Send(const Message& message, const EncodedMessage& bytes) = 0;
+};
+
+// Who hears of what has come to pass. Called by the pump: quick, and without calls back.
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  virtual void OnNotice(const Notice& notice) = 0;
+  virtual void OnRead(const ReadReady& read) = 0;
+  // The commit position, or what is known of the others' copies, has changed.
+  virtual void OnProgress() = 0;
+  // The member has failed for good: its environment has to be opened again.
+  virtual void OnFailure(const Status& failure) = 0;
+};
+
+// The consumer that holds the log back for group-tables.
+inline constexpr char kGroupConsumer[] = "group";
+
+// What the others are known to have, as a primary knows it.
+struct CopyStatus {
+  MemberId member;
+  bool voter = false;
+  Lsn received, written, flushed, applied;
+
+  bool operator==(const CopyStatus&) const = default;
+};
+
+struct GroupStatus {
+  Role role = Role::kReplica;
+  Ballot term;
+  MemberId primary;
+  Lsn end, flushed, commit;
+  bool election_safe = false;
+  Configuration configuration;
+  std::vector<CopyStatus> copies;  // of a primary: one for each other member
+  uint64_t steps = 0, refused_frames = 0, dropped_messages = 0, roll_backs = 0;
+};
+
+class Replication {
+ public:
+  // Makes the environment a member where it is none yet. `options.group_id` and `incarnation` are
+  // the environment's own and are filled in. Everything given must outlive the object.
+  static Result<std::unique_ptr<Replication>> Open(Env& env, const std::string& directory,
+                                                   Store& store, CoreOptions options,
+                                                   MessageCarrier* carrier,
+                                                   GroupListener* listener);
+  // Stops both threads; the gate is closed, nothing is flushed.
+  ~Replication();
+  Replication(const Replication&) = delete;
+  Replication& operator=(const Replication&) = delete;
+
+  // A frame of another member, which may be anybody's bytes. kCorruption, kNewerFormat and
+  // kUnsupported as DecodeMessage, kInvalidArgument where it is of another group; kBusy where more
+  // is waiting than may be. Copies the bytes.
+  Status Receive(Bytes control, Bytes payload);
+  // A command of the application: CallElection, LeadNow, FollowNow, FoundGroup, AskRead, ...
+  void Do(Event event);
+
+  GroupStatus Look() const;
+  Incarnation incarnation() const { return options_.incarnation; }
+
+ private:
+  struct Item {
+    Event event;
+    std::vector<uint8_t> bytes;  // what a received message refers to
+  };
+
+  Replication(Env& env, const std::string& directory, Store& store, const CoreOptions& options,
+              MessageCarrier* carrier, GroupListener* listener);
+
+  // --- replication.cc: opening, inbox, the pump
+  Status Join();
+  Result<Start> ComeUp();
+  void Push(Item item);
+  void Run();
+  bool TakeInbox();
+  void Pass(Event event);
+  void Step(Event event);
+  void Perform(const Outputs& out);
+  void Send(const Message& message);
+  void SaveHardState(const HardState& state);
+  void Publish();
+  void Fail(const Status& failure);
+
+  // --- replication_log.cc: what it does with the log
+  std::optional<Event> Act(const LogAction& action);
+  Event Append(const AppendRecords& append);
+  Event Append(const AppendTerm& append);
+  Event Append(const AppendConfiguration& append);
+  void RollBackBehind(const RollBack& action);
+  Event ShipRecords(const Ship& ship);
+  void TellLog();
+  void NoteEnd(Lsn end);
+  Lsn LastEndWithin(Lsn position) const;
+  void KeepTables();
+
+  Env& env_;
+  const std::string directory_;
+  Store& store_;
+  Log& log_;
+  CoreOptions options_;
+  MessageCarrier* const carrier_;
+  GroupListener* const listener_;
+
+  // Of the pump.
+  std::unique_ptr<HardStateFile> hard_state_;
+  std::optional<Replicator> core_;
+  GroupTables tables_;  // as they were saved last
+  EncodedMessage encoded_;
+  std::map<MemberId, std::unique_ptr<RawReader>> readers_;
+  Lsn end_;                          // of whole transactions, as the core has been told
+  std::deque<Lsn> open_ends_;        // those above `flushed_`, ascending
+  Lsn applied_, written_, flushed_;  // as the core has been told
+  uint64_t history_ = 0;             // roll-backs, as the core counts them
+  Lsn limit_;                        // that the fold has been told of
+  uint64_t steps_ = 0;
+  bool rolling_back_ = false;
+  std::atomic<bool> keeping_tables_{false};
+  bool failed_ = false;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::deque<Item> inbox_;
+  uint64_t inbox_bytes_ = 0;
+  GroupStatus status_;
+  std::atomic<bool> stopping_{false};
+  std::atomic<uint64_t> refused_{0}, dropped_{0};
+
+  std::unique_ptr<DiskWorker> disk_;
+  std::unique_ptr<Thread> pump_;
+};
+
+}  // namespace ringleader
