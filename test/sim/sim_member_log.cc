@@ -1,6 +1,5 @@
 // What a member does with its log: appends, ships, flushes, rolls back, applies.
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "sim_member.h"
@@ -10,32 +9,6 @@ namespace {
 
 constexpr Nanos kMilli = 1'000'000;
 constexpr Nanos kDoorbell = 20'000;  // until the core hears of what writers have appended
-
-// The configurations among records that have been checked and appended, up to `end`.
-std::vector<ConfigurationAt> ConfigurationsIn(Lsn from, Bytes bytes, Lsn end) {
-  std::vector<ConfigurationAt> found;
-  for (Lsn at = from; at < end;) {
-    const uint64_t left = kMinSegmentBytes - at.value % kMinSegmentBytes;
-    if (left == kMinSegmentBytes) {
-      at = at + kSegmentPageBytes;
-      continue;
-    }
-    if (left < kRecordHeaderBytes) {
-      at = at + left;
-      continue;
-    }
-    RecordHeader header;
-    const Bytes record = bytes.subspan(at - from);
-    std::memcpy(&header, record.data(), sizeof header);
-    at = at + RecordBytes(header.length);
-    if (static_cast<RecordType>(header.type) != RecordType::kConfiguration) continue;
-    ConfigurationAt one{at, {}};
-    RL_CHECK(
-        DecodeConfiguration(record.subspan(kRecordHeaderBytes, header.length), &one.configuration));
-    found.push_back(std::move(one));
-  }
-  return found;
-}
 
 }  // namespace
 
@@ -68,8 +41,13 @@ std::optional<Event> SimMember::PerformLog(const LogAction& action) {
 Event SimMember::Append(const AppendRecords& append) {
   Log& log = store_->log();
   ShippedAppend done;
+  std::vector<ConfigurationAt> configurations;
   for (;;) {
     done = log.AppendRecords(append.from, append.bytes);
+    for (const ConfigurationRow& row : done.configurations) {
+      ConfigurationAt& at = configurations.emplace_back(ConfigurationAt{row.end, {}});
+      RL_CHECK(DecodeConfiguration(row.payload, &at.configuration));
+    }
     if (done.stop == ShipStop::kNothing) break;
     const Status room = log.AwaitRoom(done);
     if (room.ok()) continue;
@@ -81,7 +59,7 @@ Event SimMember::Append(const AppendRecords& append) {
     break;
   }
   const Lsn end = std::max(append.from, std::min(SimStore::CoreEnd(done.end), append.end));
-  return LogAppended{end, ConfigurationsIn(append.from, append.bytes, end)};
+  return LogAppended{end, std::move(configurations)};
 }
 
 Event SimMember::Append(const AppendTerm& append) {
@@ -101,11 +79,8 @@ Event SimMember::Append(const AppendTerm& append) {
 }
 
 Event SimMember::Append(const AppendConfiguration& append) {
-  const std::vector<uint8_t> payload = EncodeConfiguration(append.configuration);
-  Entry entry;
-  entry.payload = payload;
-  entry.type = RecordType::kConfiguration;
-  const auto at = store_->log().Append(entry);
+  const auto at = store_->log().AppendConfiguration(store_->log().gate().term,
+                                                    EncodeConfiguration(append.configuration));
   if (at.ok()) {
     ++context_.stats.configurations;
     return ConfigurationAppended{append.configuration, at.value().end};
