@@ -67,7 +67,7 @@ void LogFlusher::AwaitProgress(uint32_t sequence, uint64_t timeout_ns) {
 
 void LogFlusher::AwaitActivity(uint32_t sequence, Lsn seen, uint64_t timeout_ns) {
   ProgressSection& progress = region_->progress;
-  // Pairs with NoteAppend: of two exchanges of one word, the later one sees what the other has seen.
+  // Pairs with NoteAppend: of two exchanges of one word, the later sees what the other has seen.
   // So either the append is seen here, or the appender sees that it is waited for.
   progress.heeds_appends.exchange(1, std::memory_order_acq_rel);
   if (region_->ends.visible.load(std::memory_order_acquire) <= seen.value) {

@@ -1,4 +1,4 @@
-// The payload of a record of type 4: what the group is from here on
+// The payload of a record of type 6: what the group is from here on
 // (docs/FORMATS.md#configuration).
 //
 // One byte of version, then the fields of the Configuration as a message would have them
