@@ -116,6 +116,8 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(OldSnapshot),
     RL_MUTANT_NAME(LeaseIgnoresDrift),
     RL_MUTANT_NAME(CountUnknownSwap),
+    RL_MUTANT_NAME(ForgetSwap),
+    RL_MUTANT_NAME(TrustControl),
 };
 
 constexpr bool InOrder() {

@@ -103,6 +103,8 @@ enum class Mutant : uint8_t {
   kOldSnapshot,                // a snapshot is taken that is older than the log
   kLeaseIgnoresDrift,          // a lease is held as long as if all clocks ran alike
   kCountUnknownSwap,           // a swap that nobody answers for counts as done
+  kForgetSwap,                 // a swap that nobody answered for is over when it is read again
+  kTrustControl,               // recovery acts on a control page that may not be on the disk
   kCount,
 };
 

@@ -305,6 +305,8 @@ void Replicator::On(const Message& message, const Nominate& nominate) {
   if (nominate.handover) {
     // Only of the primary that this member follows: anybody else has nothing to hand over.
     if (message.ballot != state_.replica.ballot || message.from != state_.replica.primary) return;
+    // Base API: nobody has told it how many there are, and its own vote would do.
+    if (configuration().votes == 0) return;
     if (configuration().rule == QuorumRule::kInSync) {
       StartSwap(message.ballot);
     } else {

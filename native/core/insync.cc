@@ -71,11 +71,13 @@ void Replicator::On(const WitnessAnswer& event) {
       break;
     case WitnessOutcome::kUnknown:
       if (RL_MUTANT(kCountUnknownSwap) && swap) in_sync.known = asked.value;
+      if (swap) in_sync.unanswered = asked.value.version;
       in_sync.certain = false;
       in_sync.retry_at = state_.now + options_.heartbeat_interval;
       return;
   }
   in_sync.retry_at = 0;
+  if (in_sync.known.version >= in_sync.unanswered) in_sync.unanswered = 0;
   state_.election.seen = std::max(state_.election.seen, in_sync.known.primary.counter);
   if (state_.role == Role::kPrimary) {
     JudgeRegister();
@@ -157,12 +159,25 @@ void Replicator::AdvanceInSync() {
       if (!heard) Shrink(peer.incarnation);
     } else if (!heard || peer.state != PeerState::kStreaming) {
       // Not in the register: it need not be waited for.
-      if (in_sync.growing == peer.incarnation) in_sync.growing = {};
+      if (in_sync.growing == peer.incarnation) StopGrowing();
     } else if (in_sync.growing != peer.incarnation) {
       in_sync.growing = peer.incarnation;
     } else if (peer.flushed >= std::max(state_.commit, GrowsFrom()) || RL_MUTANT(kGrowEarly)) {
       Grow(peer);
     }
+  }
+  // Demoted, removed or replaced meanwhile.
+  if (in_sync.growing.value != 0 && !in_sync.asked && !MayCount(in_sync.growing)) StopGrowing();
+}
+
+// A swap that adds it may be on its way yet: another one, which changes nothing but the version,
+// makes it come too late.
+void Replicator::StopGrowing() {
+  InSyncState& in_sync = state_.in_sync;
+  if (in_sync.unanswered == 0 || RL_MUTANT(kForgetSwap)) {
+    in_sync.growing = {};
+  } else {
+    SwapWitness(in_sync.known);
   }
 }
 

@@ -220,8 +220,7 @@ void Replicator::On(const LogRolledBack& event) {
   log.rolling_back = false;
   ++log.history;
   log.end = event.to;
-  log.written = std::min(log.written, log.end);
-  log.flushed = log.end;
+  log.written = log.flushed = log.end;
   log.applied = std::min(log.applied, log.end);
   log.terms.CutTo(log.end);
   std::erase_if(log.configurations,

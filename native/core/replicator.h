@@ -228,6 +228,7 @@ class Replicator {
   bool MayCount(Incarnation copy) const;
   void Shrink(Incarnation gone);
   void Grow(const Progress& peer);
+  void StopGrowing();
   bool WaitsFor(Incarnation copy) const;
   void ReadWitness();
   void SwapWitness(const WitnessRegister& value);

@@ -280,6 +280,9 @@ struct InSyncState {
   bool certain = false;
   std::optional<WitnessRequest> asked;  // with the driver
   Nanos retry_at = 0;
+  // The version that a swap which nobody has answered for may give the register yet, though it was
+  // not there when it was read: a request can be slow. 0 = none.
+  uint64_t unanswered = 0;
   Incarnation growing;  // waited for, though not in the register yet
   Lsn takeover_end;     // of the log when this reign began: what a newcomer must have at least
 
@@ -288,6 +291,7 @@ struct InSyncState {
     field("certain", self.certain);
     field("asked", self.asked);
     field("retry_at", self.retry_at);
+    field("unanswered", self.unanswered);
     field("growing", self.growing);
     field("takeover_end", self.takeover_end);
   }

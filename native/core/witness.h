@@ -11,7 +11,10 @@
 //      was at the takeover and everything acknowledged since, a swap adds it, by the incarnation
 //      whose acknowledgements were counted. Not "everything committed": that position is forgotten
 //      in a restart. Not by name: a new disk under the old name has none of it.
-//   5. A replica acknowledges only what it has flushed, in the epoch it has promised.
+//   5. What nobody has answered for may still be done, even if the register was read meanwhile and
+//      did not have it. A newcomer that such a swap would add is waited for until a later version
+//      of the register is known: where it has left, another swap makes the first come too late.
+//   6. A replica acknowledges only what it has flushed, in the epoch it has promised.
 // A running primary does not need the witness: only changes do.
 #pragma once
 

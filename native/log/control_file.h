@@ -70,10 +70,15 @@ class ControlFile {
   Result<ControlState> Load();
   // The slot that the last Load gave is the only one that is valid: the other may have been newer.
   bool alone() const { return alone_; }
+  // What Load gave is flushed when it returns. It may have been in the page cache only, where a
+  // save has failed or its process died in it: whoever takes such a state to finish what it has
+  // begun, such as to remove what lies below its start, has to have it on the disk first.
+  Status Confirm(const ControlState& loaded);
   // Flushed when it returns. Sets state.sequence.
   Status Save(ControlState& state);
 
  private:
+  Status WriteSlot(const ControlState& state);
   explicit ControlFile(std::unique_ptr<File> file) : file_(std::move(file)) {}
 
   std::unique_ptr<File> file_;

@@ -125,6 +125,7 @@ Status LogAttachment::Recover(const LogOptions& options) {
                   "ringBytes: at least " + std::to_string(SmallestRing(control.segment_bytes)) +
                       " for segments of " + std::to_string(control.segment_bytes));
   }
+  RL_RETURN_IF_ERROR(control_file->Confirm(control));
   RL_RETURN_IF_ERROR(JudgeCopy(options));
   const uint64_t began = env_.clock.MonotonicNanos();
   const SegmentFiles files(env_, JoinPath(directory_, "log"), control.segment_bytes);

@@ -97,6 +97,58 @@ TEST(log_process, pages_of_a_failed_flush_are_written_again) {
   CHECK_EQ(ReadAll(*log).size(), found);
 }
 
+// The page of a save that failed, or that died before its flush, is in the page cache only. Whoever
+// comes up reads it, and what it does by it must not outlive it: power may go at every operation.
+void ExpectToComeUpWheneverPowerGoes(SimWorld& world, uint64_t first) {
+  auto log = OpenLog(world.StartProcess().env(), kDirectory, SmallLog());
+  const Lsn end = log->Stat().tail;
+  CHECK(world.disk().last_op() > first);
+  for (uint64_t op = first; op <= world.disk().last_op(); ++op) {
+    for (uint64_t kind = 0; kind < 4; ++kind) {
+      const CrashPolicy policy = kind == 0   ? CrashPolicy::Nothing()
+                                 : kind == 1 ? CrashPolicy::Everything()
+                                             : CrashPolicy::Random();
+      SimWorld after({.seed = 1}, world.disk().CrashState(op, policy, op * 4 + kind));
+      const auto again = OpenLog(after.StartProcess().env(), kDirectory, SmallLog());
+      CHECK(again->Stat().tail >= end);
+      ReadAll(*again, again->Stat().start);
+    }
+  }
+}
+
+TEST(log_process, a_trim_is_finished_only_when_its_control_page_is_flushed) {
+  SimWorld world;
+  SimProcess& process = world.StartProcess();
+  auto log = OpenLog(process.env(), kDirectory, SmallLog());
+  CHECK_OK(log->PutConsumer({"data", Lsn(), 0, 0, false}));
+  while (log->Stat().tail.value < 6 * kMinSegmentBytes) {
+    CHECK_OK(log->WaitFor(AppendOne(*log, 0, 5000).end, Level::kFlushed));
+  }
+  CHECK_OK(log->AdvanceConsumer("data", log->Stat().tail));
+  world.disk().AddFault({.calls = Calls({SimCall::kSyncData}), .path = "control", .count = 1});
+  CHECK(!log->Tick().ok());
+  world.KillProcess(process);
+  Bury(std::move(log));
+  ExpectToComeUpWheneverPowerGoes(world, world.disk().last_op());
+}
+
+TEST(log_process, a_roll_back_is_finished_only_when_its_control_page_is_flushed) {
+  SimWorld world;
+  SimProcess& process = world.StartProcess();
+  auto log = OpenLog(process.env(), kDirectory, SmallLog());
+  const Lsn fork = AppendOne(*log, 0, 5000).end;
+  while (log->Stat().tail.value < 3 * kMinSegmentBytes) {
+    CHECK_OK(log->WaitFor(AppendOne(*log, 0, 5000).end, Level::kFlushed));
+  }
+  world.clock().Advance(kControlSaveIntervalNs);
+  CHECK_OK(log->Tick());  // the durable mark is in the control page
+  world.disk().AddFault({.calls = Calls({SimCall::kSyncData}), .path = "control", .count = 1});
+  CHECK(!log->RollBack(fork).ok());
+  world.KillProcess(process);
+  Bury(std::move(log));
+  ExpectToComeUpWheneverPowerGoes(world, world.disk().last_op());
+}
+
 TEST(log_process, a_scribbled_ring_is_believed_record_by_record) {
   for (uint64_t damaged = 0; damaged < 40; ++damaged) {
     SimWorld world;
