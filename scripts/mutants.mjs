@@ -28,6 +28,13 @@ const mutants = [
   { name: 'SkipDirectorySync', tests: ['log_powercut.every_promise_survives'] },
   { name: 'SkipRecycleInvalidate', tests: ['log_powercut.every_promise_survives'] },
   { name: 'SkipPayloadCheck', tests: ['log_powercut.every_promise_survives'] },
+  {
+    name: 'TrustControl',
+    tests: [
+      'log_process.a_trim_is_finished_only_when_its_control_page_is_flushed',
+      'log_process.a_roll_back_is_finished_only_when_its_control_page_is_flushed',
+    ],
+  },
   { name: 'SkipTailRewrite', tests: ['log_process.what_recovery_reports_as_flushed_is_flushed'] },
   { name: 'SkipSegmentBarrier', tests: ['log_powercut.every_promise_survives'] },
   { name: 'DurableBeforeSync', tests: ['log_fault.a_failed_flush_is_final'] },
@@ -168,6 +175,7 @@ const mutants = [
   { name: 'GrowUnawaited', tests: ['core_walk.seeds_that_have_found_something'] },
   { name: 'GrowEarly', tests: ['core_walk.random_groups_keep_what_they_promise'] },
   { name: 'GrowByCommit', tests: ['core_walk.seeds_that_have_found_something'] },
+  { name: 'ForgetSwap', tests: ['core_takeover.a_swap_that_comes_late'] },
   { name: 'SwapUnpromised', tests: ['core_walk.random_groups_keep_what_they_promise'] },
   { name: 'AppendAnywhere', tests: ['scenario.records_behind_a_fork'] },
   { name: 'OldSnapshot', tests: ['scenario.snapshot_older_than_the_commit'] },
@@ -189,6 +197,23 @@ const mutants = [
   { name: 'GrowUnawaited', tests: ['core_explore.runs_of_two_members_and_a_witness'] },
   { name: 'GrowEarly', tests: ['core_explore.runs_of_two_members_and_a_witness'] },
   { name: 'SwapUnpromised', tests: ['core_explore.runs_of_two_members_and_a_witness'] },
+  // And by groups on simulated disks, in the seeds of every run.
+  ...[
+    'SkipDataSync',
+    'HardStateUnflushed',
+    'DiscardUnflushed',
+    'SpeakUnflushed',
+    'AckUnflushed',
+    'AckBeyondMatched',
+    'AckOldReign',
+    'VoteForStale',
+    'OneVoteLess',
+    'OneCopyLess',
+    'CountUnflushed',
+    'CountLearners',
+    'CommitBeyondMatched',
+    'RollBackTooFar',
+  ].map((name) => ({ name, tests: ['sim_full.groups_keep_their_promises'] })),
 ]
 
 // kNone and kCount are not bugs.

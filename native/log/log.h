@@ -74,6 +74,9 @@ class Log {
   // Durable: everything appended by anybody, flushed. Afterwards every call fails with kClosed.
   Status Close();
 
+  // For simulations: its process is dead. Destroying it does nothing then but to give memory back.
+  void Forget() { closed_ = true; }
+
   // In memory when it returns; see LogAppender.
   Result<Appended> Append(const Entry& entry, WriterHook* hook = nullptr);
   Result<size_t> TryAppend(std::span<const Entry> entries, std::span<Appended> appended,

@@ -26,6 +26,9 @@ CoreOptions OptionsFor(const SimPlan& plan, uint32_t index, uint64_t incarnation
   options.append_bytes = plan.append_bytes;
   options.window_bytes = plan.window_bytes;
   options.snapshot_piece_bytes = plan.piece_bytes;
+  options.base_api = plan.base_api;
+  options.delayed_sync = plan.delayed_sync && index % 2 == 1;
+  options.peer_to_peer = plan.peer_to_peer;
   return options;
 }
 
@@ -38,6 +41,10 @@ void SimContext::Note(uint32_t member, const std::string& text) {
   next.Word(member);
   next.Add(text);
   hash = next.value();
+  Say(member, text);
+}
+
+void SimContext::Say(uint32_t member, const std::string& text) const {
   if (!trace) return;
   std::printf("%10.3f ms  %u  %s\n", static_cast<double>(schedule.now()) / 1e6, member,
               text.c_str());
@@ -48,6 +55,7 @@ SimMember::SimMember(SimContext* context, uint32_t index, uint64_t seed)
   const SimPlan& plan = context_.plan;
   options_ = OptionsFor(plan, index, rng_.Next());
   options_.group_id = context_.group;
+  version_ = static_cast<uint8_t>(kMinWireVersion + rng_.Below(kWireVersion - kMinWireVersion + 1));
   drift_ppm_ = static_cast<int64_t>(rng_.Below(2 * plan.drift_ppm + 1)) - plan.drift_ppm;
   skew_ = rng_.Below(plan.skew_max + 1);
   NewDisk();
@@ -136,6 +144,7 @@ void SimMember::Start() {
   if (std::string problem = store_->CheckDiscarded(); !problem.empty()) Fail(problem);
   Step(Tick{});
   After(100 * kMilli + rng_.Below(500 * kMilli), [this] { Housekeep(); });
+  if (options_.base_api) BeginApplication();
 }
 
 // What others rest on while it is down.
@@ -283,7 +292,7 @@ void SimMember::StepOne(Event event) {
   Outputs out;
   if (context_.trace) {
     if (const auto* got = std::get_if<Receive>(&event)) {
-      context_.Note(index_, "<- " + ToText(got->message));
+      context_.Say(index_, "<- " + ToText(got->message));
     }
   }
   core_->Step({LocalNow(), std::move(event)}, &out);
@@ -333,14 +342,15 @@ void SimMember::Perform(const Outputs& out, Lsn commit_before, Ballot reign) {
 void SimMember::Notices(const Outputs& out) {
   for (const Notice& notice : out.events) {
     if (notice.kind == NoticeKind::kHalted) Fail("halts");
+    if (options_.base_api) TellApplication(notice);
     if (notice.kind == NoticeKind::kRole && notice.role == Role::kPrimary) {
       ++context_.stats.elections;
       CheckLead();
     }
     if (context_.trace) {
-      context_.Note(index_, "notice " + std::to_string(static_cast<int>(notice.kind)) + " role " +
-                                std::to_string(static_cast<int>(notice.role)) + " term " +
-                                ToText(notice.term) + " " + notice.reason);
+      context_.Say(index_, "notice " + std::to_string(static_cast<int>(notice.kind)) + " role " +
+                               std::to_string(static_cast<int>(notice.role)) + " term " +
+                               ToText(notice.term) + " " + notice.reason);
     }
   }
 }
@@ -387,10 +397,18 @@ void SimMember::CheckSpoken(const Message& message) {
 
 void SimMember::Send(const Message& message) {
   CheckSpoken(message);
-  EncodeMessage(context_.group, message, kWireVersion, &encoded_);
-  const Frame frame = std::make_shared<const std::vector<uint8_t>>(encoded_.Joined());
+  Frame frame;
+  uint8_t encoded_for = 0;
   for (uint32_t to = 0; to < context_.plan.members(); ++to) {
     if (to == index_ || (message.to != kNobody && message.to != MemberId(to))) continue;
+    const std::optional<uint8_t> version = ChooseWireVersion(
+        {kMinWireVersion, version_}, {kMinWireVersion, context_.members[to]->version_});
+    RL_CHECK(version);
+    if (encoded_for != *version) {
+      EncodeMessage(context_.group, message, *version, &encoded_);
+      frame = std::make_shared<const std::vector<uint8_t>>(encoded_.Joined());
+      encoded_for = *version;
+    }
     context_.network->Send(index_, to, message.body.index(), frame);
   }
 }
@@ -456,7 +474,7 @@ std::string SimMember::Describe() const {
           ToText(core_->term()) + " promised " + ToText(core_->state().promise.hard.promised) +
           " log " + ToText(log.start) + "-" + ToText(log.end) + " flushed " + ToText(log.flushed) +
           " commit " + ToText(core_->commit()) + " applied " + ToText(state_.position()) +
-          " configuration " + std::to_string(core_->configuration().version);
+          " configuration " + ToText(core_->configuration());
   if (broken_) text += " broken";
   if (log.rolling_back) text += " rolling back";
   if (core_->state().replica.fetch.wanted) text += " fetching";

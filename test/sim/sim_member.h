@@ -54,7 +54,10 @@ struct SimContext {
   std::function<void(uint32_t client, uint64_t request, Lsn at)> on_written = {};
   std::function<void(uint64_t id, bool granted, Lsn position)> on_read = {};
 
+  // Something that has happened, and belongs to the hash.
   void Note(uint32_t member, const std::string& text);
+  // For the trace only.
+  void Say(uint32_t member, const std::string& text) const;
 };
 
 class SimMember {
@@ -124,6 +127,13 @@ class SimMember {
   void CheckCommit(Ballot reign, Lsn commit);
   void CheckLead();
 
+  // --- sim_member_base.cc: the application of the base API
+  void BeginApplication();
+  void LookForPrimary();
+  bool IsLost();
+  void TellApplication(const Notice& notice);
+  void Elect();
+
   // --- sim_member_log.cc: the log
   std::optional<Event> PerformLog(const LogAction& action);
   Event Append(const AppendRecords& append);
@@ -157,6 +167,8 @@ class SimMember {
   Invariants invariants_;
   int64_t drift_ppm_ = 0;
   Nanos skew_ = 0, clock_base_ = 0, made_at_ = 0;
+
+  uint8_t version_ = 0;  // the highest of messages that its program speaks
 
   uint64_t epoch_ = 0;  // of the process: what was going on in an older one is over
   Nanos paused_until_ = 0, stuck_until_ = 0;

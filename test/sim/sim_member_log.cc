@@ -26,7 +26,8 @@ std::optional<Event> SimMember::PerformLog(const LogAction& action) {
     return std::nullopt;
   }
   if (std::holds_alternative<ResumeWriters>(action)) {
-    const auto end = store_->log().SetGate(Gate::Open(core_->term().counter));
+    // Of the reign that the log ends with: the step that asked may have ended it since.
+    const auto end = store_->log().SetGate(Gate::Open(core_->state().log.terms.last().counter));
     writable_ = end.ok();
     if (!end.ok()) DiskFailed(end.status());
     return std::nullopt;
@@ -131,7 +132,7 @@ Event SimMember::SendShip(const Ship& ship) {
   if (!run.ok() || run->end == run->from) {
     reader.reset();
     if (context_.trace && !run.ok())
-      context_.Note(index_, "cannot ship: " + run.status().ToString());
+      context_.Say(index_, "cannot ship: " + run.status().ToString());
     return Shipped{ship.to, from};
   }
   Message message = core_->Complete(ship, run->end);
@@ -242,6 +243,9 @@ void SimMember::Housekeep() {
   After(300 * kMilli + rng_.Below(700 * kMilli), [this] { Housekeep(); });
   if (broken_ || rolling_) return;
   LocalNow();
+  const bool waits = core_->role() != Role::kPrimary && !core_->state().replica.sync_allowed;
+  if (waits && (context_.frozen || rng_.Below(2) == 0)) Step(SyncNow{});
+  if (!up() || broken_) return;
   const Lsn start = store_->start();
   const SimPlan& plan = context_.plan;
   Status status;

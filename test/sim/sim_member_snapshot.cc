@@ -22,6 +22,15 @@ Checkpoint SimMember::MakeCheckpoint() const {
 void SimMember::SendSnapshot(const SendPiece& piece) {
   const SnapshotRequest& request = piece.request;
   const Lsn position = state_.position();
+  const bool keeps = context_.plan.keeps_snapshots;
+  if (!outgoing_ && keeps && request.id != 0) {
+    Outgoing& before = outgoing_.emplace();
+    if (!store_->ReadOutgoing(&before.head, &before.bytes)) outgoing_.reset();
+  }
+  // One that ends below the log's start would leave a gap.
+  if (outgoing_ && outgoing_->head.position.lsn < store_->start()) outgoing_.reset();
+  // Who asks for the beginning of one that it knows has found it to be no good.
+  if (outgoing_ && outgoing_->head.id == request.id && request.offset == 0) outgoing_.reset();
   const bool known = outgoing_ && outgoing_->head.id == request.id;
   const bool newest = outgoing_ && outgoing_->head.position.lsn == position;
   if (!known && !newest) {
@@ -39,6 +48,8 @@ void SimMember::SendSnapshot(const SendPiece& piece) {
     made.head.terms.assign(checkpoint.terms.begin() + static_cast<ptrdiff_t>(extra),
                            checkpoint.terms.end());
     made.head.configuration = checkpoint.configuration;
+    // It need not last: without it the next one begins at its beginning.
+    if (keeps) (void)store_->KeepOutgoing(made.head, made.bytes).ok();
   }
   // Of another one than was asked for, the beginning.
   const uint64_t offset = known ? request.offset : 0;

@@ -51,7 +51,43 @@ void DrawTimes(SimRng& rng, SimPlan* plan) {
   if (plan->Has(Fault::kSkew)) plan->skew_max = rng.Below(10'000) * kMilli;
 }
 
+// The application knows how many members there are, and that none loses its disk: nobody tells the
+// base API of incarnations. There are no configurations and no leases.
+void MakeBase(SimPlan* plan) {
+  plan->base_api = true;
+  plan->spares = 0;
+  plan->lease = 0;
+  plan->Drop(Fault::kMembership);
+  plan->Drop(Fault::kNewDisk);
+}
+
+constexpr SimSetting kSettings[] = {
+    {"voters", 1, [](const SimPlan& plan) -> uint64_t { return plan.voters; },
+     [](SimPlan* plan, uint64_t value) {
+       plan->voters = static_cast<uint32_t>(value);
+       plan->witness = plan->witness && value == 2;
+     }},
+    {"spares", 0, [](const SimPlan& plan) -> uint64_t { return plan.spares; },
+     [](SimPlan* plan, uint64_t value) { plan->spares = static_cast<uint32_t>(value); }},
+    {"clients", 1, [](const SimPlan& plan) -> uint64_t { return plan.clients; },
+     [](SimPlan* plan, uint64_t value) { plan->clients = static_cast<uint32_t>(value); }},
+    {"lease", 0, [](const SimPlan& plan) -> uint64_t { return plan.lease; },
+     [](SimPlan* plan, uint64_t value) { plan->lease = value; }},
+    {"delayed-sync", 0, [](const SimPlan& plan) -> uint64_t { return plan.delayed_sync; },
+     [](SimPlan* plan, uint64_t value) { plan->delayed_sync = value != 0; }},
+    {"kept-snapshots", 0, [](const SimPlan& plan) -> uint64_t { return plan.keeps_snapshots; },
+     [](SimPlan* plan, uint64_t value) { plan->keeps_snapshots = value != 0; }},
+    {"peer-to-peer", 0, [](const SimPlan& plan) -> uint64_t { return plan.peer_to_peer; },
+     [](SimPlan* plan, uint64_t value) { plan->peer_to_peer = value != 0; }},
+    {"drift", 0, [](const SimPlan& plan) -> uint64_t { return plan.drift_ppm; },
+     [](SimPlan* plan, uint64_t value) { plan->drift_ppm = static_cast<uint32_t>(value); }},
+    {"skew", 0, [](const SimPlan& plan) -> uint64_t { return plan.skew_max; },
+     [](SimPlan* plan, uint64_t value) { plan->skew_max = value; }},
+};
+
 }  // namespace
+
+std::span<const SimSetting> Settings() { return kSettings; }
 
 std::string_view NameOf(Fault fault) { return kNames[static_cast<size_t>(fault)]; }
 
@@ -80,6 +116,10 @@ SimPlan DrawPlan(uint64_t seed, uint64_t operations, uint32_t voters) {
   plan.append_bytes = uint64_t{4096} << rng.Below(5);
   plan.window_bytes = plan.append_bytes * (2 + rng.Below(8));
   plan.piece_bytes = uint64_t{4096} << rng.Below(4);
+  plan.delayed_sync = rng.Below(8) == 0;
+  plan.peer_to_peer = rng.Below(4) != 0;
+  plan.keeps_snapshots = rng.Below(2) == 0;
+  if (rng.Below(8) == 0 && plan.voters > 1 && !plan.witness) MakeBase(&plan);
   return plan;
 }
 
@@ -88,6 +128,10 @@ std::string SimPlan::Text() const {
   if (spares > 0) text += ", " + std::to_string(spares) + " spare";
   text += ", " + std::to_string(clients) + " clients";
   if (lease > 0) text += ", leases";
+  if (base_api) text += ", base API";
+  if (delayed_sync) text += ", delayed sync";
+  if (!peer_to_peer) text += ", not peer to peer";
+  if (keeps_snapshots) text += ", snapshots kept";
   text += ";";
   for (size_t i = 0; i < kFaults; ++i) {
     if (Has(static_cast<Fault>(i))) text += " " + std::string(kNames[i]);

@@ -5,10 +5,14 @@
 // and operations away and keeps the rest as it was drawn.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/types.h"
 
@@ -58,7 +62,14 @@ struct SimPlan {
   uint32_t voters = 3;
   uint32_t spares = 0;  // more members, which may be added
   bool witness = false;
-  uint64_t faults = 0;  // bits of Fault
+  bool base_api = false;         // the application elects and appoints, as it would itself
+  bool delayed_sync = false;     // some replicas take nothing until they are told to
+  bool peer_to_peer = true;      // gaps may be filled by other replicas
+  bool keeps_snapshots = false;  // a sender goes on with its snapshot after a restart
+  uint64_t faults = 0;           // bits of Fault
+  // Which strikes of the run there are, by their numbers, ascending; nullopt = all. Those that go
+  // on all the time, such as loss, are none.
+  std::optional<std::vector<uint64_t>> strikes;
 
   double loss = 0, duplicate = 0, reorder = 0;
   Nanos delay_min = 0, delay_max = 0;  // of a message
@@ -75,11 +86,23 @@ struct SimPlan {
   uint64_t append_bytes = 0, piece_bytes = 0, window_bytes = 0;
 
   bool Has(Fault fault) const { return (faults >> static_cast<unsigned>(fault) & 1) != 0; }
+  bool Strikes(uint64_t number) const {
+    return !strikes || std::ranges::binary_search(*strikes, number);
+  }
   void Drop(Fault fault) { faults &= ~(uint64_t{1} << static_cast<unsigned>(fault)); }
   uint32_t members() const { return voters + spares; }
   // In a line: who takes part, and what may happen to them.
   std::string Text() const;
 };
+
+// A number of the plan that may be another one than was drawn; less of it makes a simpler run.
+struct SimSetting {
+  std::string_view name;
+  uint64_t least;
+  uint64_t (*get)(const SimPlan& plan);
+  void (*set)(SimPlan* plan, uint64_t value);
+};
+std::span<const SimSetting> Settings();
 
 // `voters`: 0 = as the seed says.
 SimPlan DrawPlan(uint64_t seed, uint64_t operations, uint32_t voters);

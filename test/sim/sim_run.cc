@@ -17,6 +17,8 @@ constexpr Nanos kCheckInterval = 2 * kSecond;
 SimRun::SimRun(const SimPlan& plan, bool trace)
     : plan_(plan),
       rng_(plan.seed * 0xd1342543de82ef95 + 3),
+      striking_(plan.seed * 0xd1342543de82ef95 + 5),
+      strike_(0),
       witness_(plan_, &schedule_, rng_.Next()),
       context_{.plan = plan_,
                .schedule = schedule_,
@@ -42,8 +44,8 @@ SimRun::SimRun(const SimPlan& plan, bool trace)
   }
 }
 
-SimMember* SimRun::AnyUp() {
-  const auto first = static_cast<uint32_t>(rng_.Below(plan_.members()));
+SimMember* SimRun::AnyUp(SimRng& rng) {
+  const auto first = static_cast<uint32_t>(rng.Below(plan_.members()));
   for (uint32_t i = 0; i < plan_.members(); ++i) {
     SimMember& member = *context_.members[(first + i) % plan_.members()];
     if (member.up() && !member.broken() && !member.paused()) return &member;
@@ -51,8 +53,8 @@ SimMember* SimRun::AnyUp() {
   return nullptr;
 }
 
-SimMember* SimRun::Primary() {
-  const auto first = static_cast<uint32_t>(rng_.Below(plan_.members()));
+SimMember* SimRun::Primary(SimRng& rng) {
+  const auto first = static_cast<uint32_t>(rng.Below(plan_.members()));
   for (uint32_t i = 0; i < plan_.members(); ++i) {
     SimMember& member = *context_.members[(first + i) % plan_.members()];
     if (member.IsPrimary() && !member.broken() && !member.paused()) return &member;
@@ -62,6 +64,7 @@ SimMember* SimRun::Primary() {
 
 // The first member founds; again where it has lost that before anybody heard of it.
 void SimRun::Found() {
+  if (plan_.base_api) return;
   const auto knows = [](const auto& member) {
     return !member->up() || member->core().configuration().version > 0;
   };
@@ -118,6 +121,7 @@ SimReport SimRun::Run() {
 }
 
 bool SimRun::IsQuorum(uint32_t core) const {
+  if (plan_.base_api) return std::popcount(core) > static_cast<int>(plan_.voters) / 2;
   bool known = false;
   for (const auto& member : context_.members) {
     if (!member->up()) continue;
@@ -194,7 +198,8 @@ void SimRun::Live() {
     const Configuration* now = NewestConfiguration();
     for (SimMember* member : members) {
       const Member* known = now == nullptr ? nullptr : now->Find(member->id());
-      if (known == nullptr || known->incarnation != member->incarnation()) continue;
+      const bool belongs = known != nullptr && known->incarnation == member->incarnation();
+      if (!belongs && !plan_.base_api) continue;
       if (!member->up() || member->broken() || member->state().newest(client) == 0) return false;
     }
     return true;
@@ -203,7 +208,7 @@ void SimRun::Live() {
       [&] {
         if (schedule_.now() >= next) {
           next = schedule_.now() + 200 * kMilli;
-          SimMember* primary = Primary();
+          SimMember* primary = Primary(rng_);
           if (primary != nullptr && (core >> primary->id().value & 1) != 0) {
             primary->Write(command, 10);
           }

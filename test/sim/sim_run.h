@@ -20,6 +20,7 @@ namespace ringleader::simulator {
 struct SimReport {
   std::string problem;  // empty: everything holds
   uint64_t hash = 0;
+  std::vector<uint64_t> strikes_hit;  // the numbers of those that had an effect
   uint64_t operations = 0, acknowledged = 0, retries = 0, events = 0, strikes = 0;
   Nanos time = 0;
   SimStats stats;
@@ -52,8 +53,8 @@ class SimRun {
   bool RunUntil(const std::function<bool()>& done, Nanos limit);
   void CheckAll();
   bool Done() const { return operations_ >= plan_.operations; }
-  SimMember* AnyUp();
-  SimMember* Primary();
+  SimMember* AnyUp(SimRng& rng);
+  SimMember* Primary(SimRng& rng);
   void Live();
   uint32_t ChooseCore();
   bool IsQuorum(uint32_t core) const;
@@ -85,6 +86,9 @@ class SimRun {
 
   const SimPlan plan_;
   SimRng rng_;
+  SimRng striking_;       // when faults strike
+  SimRng strike_;         // what one of them is like: begun anew for each, so that to leave one out
+  uint64_t strikes_ = 0;  // changes no other
   SimSchedule schedule_;
   SimLedger ledger_;
   SimWitness witness_;

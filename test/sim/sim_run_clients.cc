@@ -63,7 +63,7 @@ void SimRun::Retry(uint32_t index) {
 
 void SimRun::TryWrite(uint32_t index) {
   Client& client = clients_[index];
-  SimMember* primary = Primary();
+  SimMember* primary = Primary(rng_);
   if (primary == nullptr || !primary->Write(client.command, client.filler)) return Retry(index);
   if (client.doing != Doing::kWriting) return;
   const bool impatient = plan_.Has(Fault::kImpatience) && rng_.Below(4) == 0;
@@ -86,7 +86,7 @@ void SimRun::OnWritten(uint32_t index, uint64_t request, Lsn at) {
 
 void SimRun::TryRead(uint32_t index) {
   Client& client = clients_[index];
-  SimMember* member = AnyUp();
+  SimMember* member = AnyUp(rng_);
   if (member == nullptr) return Retry(index);
   client.member = member->id().value;
   // The answer may come before this returns.
@@ -125,7 +125,7 @@ void SimRun::AwaitApplied(uint32_t index, Lsn position, uint64_t attempt) {
 }
 
 void SimRun::ReadDurable() {
-  const SimMember* member = AnyUp();
+  const SimMember* member = AnyUp(rng_);
   if (member == nullptr) return;
   ++report_.stats.reads;
   if (member->state().position() > member->core().commit() ||

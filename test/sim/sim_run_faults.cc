@@ -14,7 +14,7 @@ constexpr Nanos kMilli = 1'000'000;
 }  // namespace
 
 void SimRun::StrikeLater() {
-  schedule_.In(1 + rng_.Below(2 * plan_.fault_interval), [this] {
+  schedule_.In(1 + striking_.Below(2 * plan_.fault_interval), [this] {
     if (live_) return;
     Strike();
     StrikeLater();
@@ -22,13 +22,20 @@ void SimRun::StrikeLater() {
 }
 
 void SimRun::Strike() {
-  SimMember& member = *context_.members[rng_.Below(plan_.members())];
+  const uint64_t number = ++strikes_;
+  if (!plan_.Strikes(number)) return;
+  strike_ = SimRng(plan_.seed * 0x2545f4914f6cdd1d + number);
+  SimMember& member = *context_.members[strike_.Below(plan_.members())];
   for (int i = 0; i < 10; ++i) {
-    const auto fault = static_cast<Fault>(rng_.Below(kFaults));
+    const auto fault = static_cast<Fault>(strike_.Below(kFaults));
     if (!plan_.Has(fault) || !Hit(fault, member)) continue;
     ++report_.strikes;
     ++report_.struck[static_cast<size_t>(fault)];
-    if (context_.trace) context_.Note(member.id().value, "!! " + std::string(NameOf(fault)));
+    report_.strikes_hit.push_back(number);
+    if (context_.trace) {
+      context_.Say(member.id().value,
+                   "!! " + std::to_string(number) + " " + std::string(NameOf(fault)));
+    }
     return;
   }
 }
@@ -69,12 +76,12 @@ void SimRun::StopFor(SimMember& member, bool power, Nanos length) {
 }
 
 bool SimRun::HitProcess(Fault fault, SimMember& member) {
-  const Nanos length =
-      rng_.Below(4) == 0 ? rng_.Below(6 * plan_.election_timeout) : rng_.Below(200 * kMilli);
+  const Nanos length = strike_.Below(4) == 0 ? strike_.Below(6 * plan_.election_timeout)
+                                             : strike_.Below(200 * kMilli);
   switch (fault) {
     case Fault::kKill:
     case Fault::kPowerCut:
-      if (rng_.Below(15) == 0) {
+      if (strike_.Below(15) == 0) {
         for (const auto& one : context_.members) StopFor(*one, fault == Fault::kPowerCut, length);
       } else {
         StopFor(member, fault == Fault::kPowerCut, length);
@@ -82,13 +89,13 @@ bool SimRun::HitProcess(Fault fault, SimMember& member) {
       return true;
     case Fault::kCutInside:
       member.CutNext();
-      if (rng_.Below(2) == 0) StopFor(member, true, length);
+      if (strike_.Below(2) == 0) StopFor(member, true, length);
       return true;
     case Fault::kPause:
       member.Pause(length);
       return true;
     case Fault::kWallJump:
-      member.store().world().clock().JumpWall(static_cast<int64_t>(rng_.Below(20'000'000)) -
+      member.store().world().clock().JumpWall(static_cast<int64_t>(strike_.Below(20'000'000)) -
                                               10'000'000);
       return true;
     case Fault::kNewDisk:
@@ -106,7 +113,7 @@ bool SimRun::HitProcess(Fault fault, SimMember& member) {
 
 bool SimRun::HitDisk(Fault fault, SimMember& member) {
   if (!member.up()) return false;
-  const Nanos length = 1 + rng_.Below(1'000 * kMilli);
+  const Nanos length = 1 + strike_.Below(1'000 * kMilli);
   FaultRule rule;
   switch (fault) {
     case Fault::kStuckFlush:
@@ -118,11 +125,11 @@ bool SimRun::HitDisk(Fault fault, SimMember& member) {
     case Fault::kIoError:
       rule.calls = Calls({SimCall::kWrite, SimCall::kAllocate, SimCall::kRename, SimCall::kOpen,
                           SimCall::kSyncDirectory});
-      rule.skip = rng_.Below(30);
+      rule.skip = strike_.Below(30);
       break;
     case Fault::kFlushError:
       rule.calls = Calls({SimCall::kSyncData});
-      rule.skip = rng_.Below(5);
+      rule.skip = strike_.Below(5);
       break;
     default:
       // Of the log, by those who ship and apply it. A start that is misled by what it reads would
@@ -138,15 +145,15 @@ bool SimRun::HitDisk(Fault fault, SimMember& member) {
 }
 
 bool SimRun::HitGroup(Fault fault) {
-  const Nanos length =
-      1 + rng_.Below(rng_.Below(3) == 0 ? 8 * plan_.election_timeout : plan_.election_timeout);
+  const Nanos length = 1 + strike_.Below(strike_.Below(3) == 0 ? 8 * plan_.election_timeout
+                                                               : plan_.election_timeout);
   switch (fault) {
     case Fault::kClog:
       network_.Clog(length);
       return true;
     case Fault::kPartition: {
       const std::string shape = network_.Partition();
-      if (context_.trace) context_.Note(0, "partition: " + shape);
+      context_.Say(0, "partition: " + shape);
       schedule_.In(length, [this] { network_.Heal(); });
       return true;
     }
@@ -157,12 +164,12 @@ bool SimRun::HitGroup(Fault fault) {
       witness_.GoDown(length);
       return plan_.witness;
     case Fault::kHandOver: {
-      SimMember* primary = Primary();
+      SimMember* primary = Primary(strike_);
       if (primary == nullptr) return false;
       ++report_.stats.handovers;
-      primary->Do(HandOverTo{rng_.Below(2) == 0
-                                 ? kNobody
-                                 : MemberId(static_cast<uint32_t>(rng_.Below(plan_.members())))});
+      primary->Do(HandOverTo{
+          strike_.Below(2) == 0 ? kNobody
+                                : MemberId(static_cast<uint32_t>(strike_.Below(plan_.members())))});
       return true;
     }
     default:
@@ -181,7 +188,7 @@ const Configuration* SimRun::NewestConfiguration() const {
 }
 
 bool SimRun::MayLoseDisk(const SimMember& member) {
-  const SimMember* primary = Primary();
+  const SimMember* primary = Primary(strike_);
   const Configuration* now = NewestConfiguration();
   if (primary == nullptr || now == nullptr || primary->id() == member.id()) return false;
   const auto& all = primary->core().state().log.configurations;
@@ -204,19 +211,19 @@ bool SimRun::MayLoseDisk(const SimMember& member) {
 }
 
 bool SimRun::ChangeMembership() {
-  SimMember* primary = Primary();
+  SimMember* primary = Primary(strike_);
   if (primary == nullptr || primary->core().configuration().version == 0) return false;
   const Configuration& now = primary->core().configuration();
-  SimMember& member = *context_.members[rng_.Below(plan_.members())];
+  SimMember& member = *context_.members[strike_.Below(plan_.members())];
   using Kind = MembershipChange::Kind;
   MembershipChange change;
   change.member.id = member.id();
   change.member.incarnation = member.incarnation();
   const Member* known = now.Find(member.id());
-  const uint64_t kind = rng_.Below(10);
+  const uint64_t kind = strike_.Below(10);
   if (known == nullptr) {
     change.kind = Kind::kAdd;
-    change.member.kind = rng_.Below(6) == 0 ? MemberKind::kView : MemberKind::kLearner;
+    change.member.kind = strike_.Below(6) == 0 ? MemberKind::kView : MemberKind::kLearner;
   } else if (known->incarnation != member.incarnation()) {
     change.kind = Kind::kReplace;
   } else if (known->kind == MemberKind::kLearner) {
@@ -228,7 +235,7 @@ bool SimRun::ChangeMembership() {
     change.kind = Kind::kDemote;
   } else {
     change.kind = Kind::kSetPriority;
-    change.member.priority = static_cast<uint32_t>(rng_.Below(4)) * 50;
+    change.member.priority = static_cast<uint32_t>(strike_.Below(4)) * 50;
   }
   primary->Do(ChangeMembers{change});
   return true;

@@ -1,17 +1,22 @@
 // Snapshots of a SimStore: made, kept piece by piece, and installed.
 //
 //   m/incoming   id (8) | the snapshot's bytes so far
+//   m/outgoing   fields of its head, with their size in front | its bytes | checksum (4)
 //   a snapshot   checkpoint, with its size in front | the log's bytes | checksum of all that (4)
 #include <algorithm>
 
 #include "base/coding.h"
 #include "base/crc32c.h"
+#include "log/log_rollback.h"
 #include "sim_store.h"
+#include "wire/field_codec.h"
+#include "wire/message_codec.h"
 
 namespace ringleader::simulator {
 namespace {
 
 constexpr char kIncoming[] = "m/incoming";
+constexpr char kOutgoing[] = "m/outgoing";
 constexpr uint64_t kIdBytes = 8;
 
 }  // namespace
@@ -32,6 +37,35 @@ Result<std::vector<uint8_t>> SimStore::MakeSnapshot(const Checkpoint& checkpoint
   out.Raw(tail);
   out.Fixed(Crc32c(bytes));
   return bytes;
+}
+
+Status SimStore::KeepOutgoing(const SnapshotHead& head, Bytes bytes) {
+  std::vector<uint8_t> fields;
+  FieldWriter writer(kWireVersion, &fields);
+  VisitFields(head, writer);
+  std::vector<uint8_t> all;
+  Encoder out(&all);
+  out.Sized(fields);
+  out.Raw(bytes);
+  out.Fixed(Crc32c(all));
+  RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
+                      env().files.Open(kOutgoing, OpenMode::kCreateEmpty));
+  return file->WriteAt(0, all);
+}
+
+bool SimStore::ReadOutgoing(SnapshotHead* head, std::vector<uint8_t>* bytes) {
+  auto all = ReadFile(kOutgoing);
+  if (!all.ok() || all->size() < 4) return false;
+  const Bytes body = Bytes(*all).first(all->size() - 4);
+  if (LoadLe<uint32_t>(all->data() + body.size()) != Crc32c(body)) return false;
+  Decoder in(body);
+  Bytes fields;
+  if (!in.Sized(kMaxFieldBytes, &fields)) return false;
+  FieldReader reader(kWireVersion, fields, {});
+  VisitFields(*head, reader);
+  if (!reader.Finished()) return false;
+  bytes->assign(in.rest().begin(), in.rest().end());
+  return true;
 }
 
 Status SimStore::KeepPiece(uint64_t id, uint64_t offset, Bytes bytes) {
@@ -70,6 +104,9 @@ Status SimStore::WriteEnvironment(const std::string& directory, const Checkpoint
     RL_RETURN_IF_ERROR(file->WriteAt(0, tail));
     RL_RETURN_IF_ERROR(file->SyncData());
   }
+  // Whoever made it may have read it wrong, before there was a checksum over it.
+  const SegmentFiles files(env(), into, kMinSegmentBytes);
+  RL_RETURN_IF_ERROR(FindCut(files, group_, start, position).status());
   RL_RETURN_IF_ERROR(env().files.SyncDirectory(into));
   RL_RETURN_IF_ERROR(ReplaceFile(directory, "checkpoint", EncodeCheckpoint(checkpoint)));
   ControlState control;

@@ -13,12 +13,6 @@ constexpr char kCurrentName[] = "current";
 constexpr char kCheckpointName[] = "checkpoint";
 constexpr char kConsumerName[] = "data";
 
-// Logs of processes that were killed: nobody may run their destructors.
-std::vector<std::unique_ptr<Log>>& Graveyard() {
-  static auto* logs = new std::vector<std::unique_ptr<Log>>();
-  return *logs;
-}
-
 LogOptions OptionsFor(const Id128& group) {
   LogOptions options;
   options.segment_bytes = kMinSegmentBytes;
@@ -47,18 +41,19 @@ SimStore::~SimStore() { Abandon(); }
 
 void SimStore::Abandon() {
   hard_state_.reset();
-  if (log_ != nullptr) Graveyard().push_back(std::move(log_));
+  if (log_ != nullptr) log_->Forget();
+  log_.reset();
 }
 
 void SimStore::Kill() {
-  Abandon();
   if (process_ != nullptr && process_->alive()) world_.KillProcess(*process_);
+  Abandon();
   process_ = nullptr;
 }
 
 void SimStore::PowerCut(const CrashPolicy& policy, uint64_t seed) {
-  Abandon();
   world_.PowerCut(policy, seed);
+  Abandon();
   process_ = nullptr;
 }
 
@@ -102,6 +97,16 @@ Status SimStore::Prepare() {
   RL_CHECK(current.value().size() == sizeof generation_);
   generation_ = LoadLe<uint64_t>(current.value().data());
   return Status::Ok();
+}
+
+Lsn SimStore::end() {
+  const Lsn at = log_->End(Level::kMemory);
+  const uint64_t within = at.value % kMinSegmentBytes;
+  if (within != 0 && within != kSegmentPageBytes) return end_ = CoreEnd(at);
+  // Where the disk cannot say, what was told before is still right: neither padding nor a page
+  // makes an end.
+  if (const auto last = log_->LastEnd(at); last.ok()) end_ = CoreEnd(last.value());
+  return end_;
 }
 
 Status SimStore::OpenLog() {
@@ -162,7 +167,8 @@ Status SimStore::Open(Start* start, Checkpoint* checkpoint) {
   Lsn& commit = start->hard_state.commit;
   commit = std::max(commit, checkpoint->state.position());
   start->log_start = log_->Stat().start;
-  start->log_end = end();
+  RL_ASSIGN_OR_RETURN(const Lsn log_end, log_->LastEnd(log_->End(Level::kMemory)));
+  start->log_end = end_ = CoreEnd(log_end);
   RL_RETURN_IF_ERROR(ReadTables(*checkpoint, start));
   for (Gone& gone : expected_) gone.certain = gone.certain || gone.end > start->log_end;
   std::erase_if(expected_, [](const Gone& gone) { return !gone.certain; });

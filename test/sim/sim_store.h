@@ -5,6 +5,7 @@
 //   m/e<n>/checkpoint   the data at some position, and the tables of what the log has no more
 //   m/current         which of them counts; none = e1
 //   m/incoming        a snapshot that is being fetched
+//   m/outgoing        one that is being sent
 //   m/discarded/      what roll-backs have taken
 //
 // A snapshot is a checkpoint and the log's bytes from the start of a segment up to its position. It
@@ -52,8 +53,9 @@ class SimStore {
   SimDisk& disk() { return world_.disk(); }
   Log& log() { return *log_; }
   HardStateFile& hard_state() { return *hard_state_; }
-  // Where the last whole transaction ends, as the core counts: an empty log ends at 0.
-  Lsn end() const { return CoreEnd(log_->End(Level::kMemory)); }
+  // Where the last whole transaction ends, as the core counts: an empty log ends at 0, and
+  // neither padding nor the page of a segment is part of what members compare.
+  Lsn end();
   static Lsn CoreEnd(Lsn end) { return end.value <= kSegmentPageBytes ? Lsn() : end; }
 
   // Durable when it returns; then the log may go up to there.
@@ -65,6 +67,10 @@ class SimStore {
   Result<Lsn> RollBack(Lsn to, Ballot discarded);
 
   Result<std::vector<uint8_t>> MakeSnapshot(const Checkpoint& checkpoint);
+  // A snapshot that is being sent, so that a later process can go on with it.
+  Status KeepOutgoing(const SnapshotHead& head, Bytes bytes);
+  // False where there is none, or it is no good.
+  bool ReadOutgoing(SnapshotHead* head, std::vector<uint8_t>* bytes);
   Status KeepPiece(uint64_t id, uint64_t offset, Bytes bytes);
   // What was fetched takes the place of the log; kCorruption where it is not whole. What of the
   // old log lies behind `commit` is kept as after a roll-back.
@@ -102,6 +108,7 @@ class SimStore {
   std::unique_ptr<Log> log_;
   std::unique_ptr<HardStateFile> hard_state_;
   uint64_t generation_ = 1;  // of the environment that counts
+  Lsn end_;                  // as told last
   std::vector<Gone> expected_;
   uint64_t roll_backs_ = 0;
 };

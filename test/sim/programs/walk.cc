@@ -28,7 +28,7 @@ uint64_t Milliseconds(std::chrono::steady_clock::duration time) {
 using Number = unsigned long long;
 
 int Fail(const WalkOptions& options, const WalkReport& report, const char* problem) {
-  std::printf("FAILED seed %llu: %s\n  %s\n  again: npm run sim -- --seed %llu --trace\n",
+  std::printf("FAILED seed %llu: %s\n  %s\n  again: npm run sim:walk -- --seed %llu --trace\n",
               Number{options.seed}, problem, report.plan.c_str(), Number{options.seed});
   return 1;
 }
