@@ -34,7 +34,8 @@ void Replicator::NoteMissing(AckProblem problem, bool now) {
 void Replicator::AskForMissing() {
   ReplicaState& replica = state_.replica;
   if (replica.ballot.none() || state_.log.rolling_back) {
-    replica.missing_at = 0;
+    // With the wait, or nothing that is noted later would be asked for.
+    replica.missing_at = replica.missing_wait = 0;
     return;
   }
   if (replica.matched > Lsn(0) && replica.matched >= replica.primary_end.lsn) {

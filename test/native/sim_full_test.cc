@@ -55,7 +55,8 @@ TEST(sim_full, what_was_found_stays_found) {
                              {5001453, 1000},
                              {5000781, 1000},
                              {5001994, 1000},
-                             {6000098, 1000}}) {
+                             {6000098, 1000},
+                             {8000127, 1000}}) {
     const SimReport report = SimRun(DrawPlan(found.seed, found.operations, 0), false).Run();
     CHECK_EQ(report.problem, "");
   }
