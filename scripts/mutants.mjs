@@ -201,12 +201,9 @@ const mutants = [
   ...[
     'SkipDataSync',
     'HardStateUnflushed',
-    'DiscardUnflushed',
     'SpeakUnflushed',
     'AckUnflushed',
-    'AckBeyondMatched',
     'AckOldReign',
-    'VoteForStale',
     'OneVoteLess',
     'OneCopyLess',
     'CountUnflushed',
