@@ -24,6 +24,8 @@ std::optional<Event> Replication::Act(const LogAction& action) {
     return std::nullopt;
   }
   const bool resume = std::holds_alternative<ResumeWriters>(action);
+  // The step that gave a hand-over up may have ended the reign as well.
+  if (resume && core_->role() != Role::kPrimary) return std::nullopt;
   const auto changed =
       log_.SetGate(resume ? Gate::Open(core_->term().counter) : Gate::Closed(GateReason::kReplica));
   if (!changed.ok()) Fail(changed.status());
