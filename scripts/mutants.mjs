@@ -151,6 +151,14 @@ const mutants = [
   { name: 'NoStepDown', tests: ['scenario.primary_loses_its_group'] },
   { name: 'CommitWhileAsking', tests: ['scenario.commit_not_while_asking'] },
   { name: 'RollBackTooFar', tests: ['scenario.primaries_take_turns'] },
+  {
+    name: 'FoldUncommitted',
+    tests: ['engine_replication.what_nobody_else_has_is_rolled_back_and_kept_in_a_file'],
+  },
+  {
+    name: 'DiscardUnkept',
+    tests: ['engine_replication.what_nobody_else_has_is_rolled_back_and_kept_in_a_file'],
+  },
   { name: 'TakeStaleDonation', tests: ['core_replicator.a_donation_takes_nothing_away'] },
   { name: 'CountOldFlush', tests: ['scenario.flush_ends_late'] },
   { name: 'CountOldDisk', tests: ['scenario.wiped_member'] },

@@ -118,6 +118,8 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(CountUnknownSwap),
     RL_MUTANT_NAME(ForgetSwap),
     RL_MUTANT_NAME(TrustControl),
+    RL_MUTANT_NAME(FoldUncommitted),
+    RL_MUTANT_NAME(DiscardUnkept),
 };
 
 constexpr bool InOrder() {

@@ -105,6 +105,8 @@ enum class Mutant : uint8_t {
   kCountUnknownSwap,           // a swap that nobody answers for counts as done
   kForgetSwap,                 // a swap that nobody answered for is over when it is read again
   kTrustControl,               // recovery acts on a control page that may not be on the disk
+  kFoldUncommitted,            // a member's base may hold what the group has not committed
+  kDiscardUnkept,              // what a member rolls back is kept in no file
   kCount,
 };
 

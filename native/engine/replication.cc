@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
+
 #include "log/discarded.h"
 #include "wire/configuration_record.h"
 
@@ -310,8 +312,9 @@ void Replication::Publish() {
               status.role != status_.role || status.term != status_.term;
     status_ = std::move(status);
   }
-  if (core_->commit() > limit_) {
-    limit_ = core_->commit();
+  const Lsn limit = RL_MUTANT(kFoldUncommitted) ? end_ : core_->commit();
+  if (limit > limit_) {
+    limit_ = limit;
     store_.SetFoldLimit(limit_);
     KeepTables();
   }

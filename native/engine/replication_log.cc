@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mutant.h"
 #include "engine/replication.h"
 #include "log/discarded.h"
 #include "wire/configuration_record.h"
@@ -83,9 +84,11 @@ void Replication::RollBackBehind(const RollBack& action) {
   disk_->Do([this, action] {
     const auto roll_back = [&]() -> Result<Lsn> {
       RL_ASSIGN_OR_RETURN(const Lsn fork, log_.LastEnd(action.to));
-      RL_RETURN_IF_ERROR(SaveDiscarded(env_, directory_, log_, fork, action.discarded.counter,
-                                       action.discarded.incarnation.value)
-                             .status());
+      if (!RL_MUTANT(kDiscardUnkept)) {
+        RL_RETURN_IF_ERROR(SaveDiscarded(env_, directory_, log_, fork, action.discarded.counter,
+                                         action.discarded.incarnation.value)
+                               .status());
+      }
       RL_RETURN_IF_ERROR(store_.RollBack(std::max(fork, log_.Stat().start)));
       return fork;
     };
