@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "base/mutant.h"
-
-#include "log/discarded.h"
 #include "wire/configuration_record.h"
 
 namespace ringleader {
