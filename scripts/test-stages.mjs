@@ -148,6 +148,12 @@ export const stages = [
     ],
   },
   {
+    name: 'explore',
+    about: 'every run of small groups of replication cores, to the end of their bounds',
+    prepare: () => presetCommands('release', { flags: withAddon }),
+    checks: [{ run: [presetFile('release', 'sim', 'explore')] }],
+  },
+  {
     name: 'native-asan',
     about: 'native tests under AddressSanitizer and UndefinedBehaviorSanitizer',
     prepare: () => presetCommands(asanPreset()),
