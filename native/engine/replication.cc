@@ -127,7 +127,7 @@ Result<Start> Replication::ComeUp() {
   auto& all = start.configurations;
   const Lsn certain = std::min(commit, start.log_end);
   while (all.size() > 1 && all[1].end <= certain) all.erase(all.begin());
-  end_ = applied_ = written_ = flushed_ = start.log_end;
+  end_ = whole_ = applied_ = written_ = flushed_ = start.log_end;
   return start;
 }
 
@@ -238,10 +238,11 @@ void Replication::Pass(Event event) {
 
 void Replication::Step(Event event) {
   if (failed_) return;
+  const bool broken = std::holds_alternative<DiskFailed>(event);
   if (const auto* rolled = std::get_if<LogRolledBack>(&event)) {
     rolling_back_ = false;
     ++history_;
-    end_ = applied_ = written_ = flushed_ = rolled->to;
+    end_ = whole_ = applied_ = written_ = flushed_ = rolled->to;
     open_ends_.clear();
     readers_.clear();
   }
@@ -249,6 +250,15 @@ void Replication::Step(Event event) {
   core_->Step({env_.clock.MonotonicNanos(), std::move(event)}, &out);
   ++steps_;
   Perform(out);
+  if (!broken || failed_) return;
+  // Nothing more is promised, and nothing more is done.
+  failed_ = true;
+  Status failure;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    failure = failure_;
+  }
+  listener_->OnFailure(failure);
 }
 
 // In the order of output.h. The answers are the next inputs.
@@ -280,7 +290,7 @@ void Replication::SaveHardState(const HardState& state) {
   disk_->Do([this, state] {
     const Status saved = hard_state_->Save(state);
     if (saved.ok()) Do(HardStateSaved{state.sequence});
-    if (!saved.ok()) Do(DiskFailed{});
+    if (!saved.ok()) FailLater(saved);
   });
 }
 
@@ -320,10 +330,20 @@ void Replication::Publish() {
 }
 
 void Replication::Fail(const Status& failure) {
-  if (failed_) return;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (failure_.ok()) failure_ = failure;
+  }
   Step(DiskFailed{});
-  failed_ = true;
-  listener_->OnFailure(failure);
+}
+
+// From another thread.
+void Replication::FailLater(const Status& failure) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (failure_.ok()) failure_ = failure;
+  }
+  Do(DiskFailed{});
 }
 
 }  // namespace ringleader

@@ -125,6 +125,7 @@ class Replication {
   void SaveHardState(const HardState& state);
   void Publish();
   void Fail(const Status& failure);
+  void FailLater(const Status& failure);
 
   // --- replication_log.cc: what it does with the log
   std::optional<Event> Act(const LogAction& action);
@@ -134,7 +135,7 @@ class Replication {
   void RollBackBehind(const RollBack& action);
   Event ShipRecords(const Ship& ship);
   void TellLog();
-  void NoteEnd(Lsn end);
+  void NoteWhole(Lsn end);
   Lsn LastEndWithin(Lsn position) const;
   void KeepTables();
 
@@ -152,7 +153,8 @@ class Replication {
   GroupTables tables_;  // as they were saved last
   EncodedMessage encoded_;
   std::map<MemberId, std::unique_ptr<RawReader>> readers_;
-  Lsn end_;                          // of whole transactions, as the core has been told
+  Lsn end_;    // of the log, pieces of a transaction included, as the core has been told
+  Lsn whole_;  // where its last whole transaction ends
   std::deque<Lsn> open_ends_;        // those above `flushed_`, ascending
   Lsn applied_, written_, flushed_;  // as the core has been told
   uint64_t history_ = 0;             // roll-backs, as the core counts them
@@ -166,6 +168,7 @@ class Replication {
   std::deque<Item> inbox_;
   uint64_t inbox_bytes_ = 0;
   GroupStatus status_;
+  Status failure_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> refused_{0}, dropped_{0};
 

@@ -33,17 +33,18 @@ std::optional<Event> Replication::Act(const LogAction& action) {
   // What writers appended before the gate closed is told.
   const Lsn end = log_.End(Level::kMemory);
   if (resume || !changed.ok() || end <= end_ || end_.value == 0) return std::nullopt;
-  NoteEnd(end);
+  NoteWhole(end);
   return LogAppended{end, {}};
 }
 
 Event Replication::Append(const AppendRecords& append) {
   const Nanos begun = env_.clock.MonotonicNanos();
   std::vector<ConfigurationAt> configurations;
-  Lsn whole = end_;
   for (;;) {
     const ShippedAppend done = store_.AppendShipped(append.from, append.bytes);
-    whole = std::max(whole, done.whole);
+    NoteWhole(done.whole);
+    // Pieces of a transaction count as appended. An empty log ends at 0.
+    if (done.end.value > kSegmentPageBytes) end_ = std::max(end_, std::min(done.end, append.end));
     for (const ConfigurationRow& row : done.configurations) {
       auto configuration = DecodeConfiguration(row.payload);
       if (configuration.ok()) configurations.push_back({row.end, std::move(configuration).value()});
@@ -53,7 +54,7 @@ Event Replication::Append(const AppendRecords& append) {
     if (waited >= kLongestWaitNs) break;
     if (!store_.AwaitShipped(done, kLongestWaitNs - waited).ok()) break;
   }
-  NoteEnd(whole);
+  if (end_ > whole_) log_.Request(end_, Level::kFlushed);
   return LogAppended{end_, std::move(configurations)};
 }
 
@@ -65,7 +66,7 @@ Event Replication::Append(const AppendTerm& append) {
       log_.AppendTerm({append.term.counter, append.term.incarnation.value, append.primary.value});
   // A reign without its first record is none: given up.
   if (!at.ok()) return FollowNow{};
-  NoteEnd(at.value().end);
+  NoteWhole(at.value().end);
   return TermAppended{append.term, at.value().lsn, at.value().end};
 }
 
@@ -73,7 +74,7 @@ Event Replication::Append(const AppendConfiguration& append) {
   const std::vector<uint8_t> payload = EncodeConfiguration(append.configuration);
   const auto at = log_.AppendConfiguration(core_->term().counter, payload);
   if (!at.ok()) return FollowNow{};
-  NoteEnd(at.value().end);
+  NoteWhole(at.value().end);
   return ConfigurationAppended{append.configuration, at.value().end};
 }
 
@@ -97,7 +98,8 @@ void Replication::RollBackBehind(const RollBack& action) {
       if (fork.ok()) return Do(LogRolledBack{fork.value()});
       const bool again =
           fork.status().code() == Code::kNoSpace || fork.status().code() == Code::kBusy;
-      if (!again || stopping_.load(std::memory_order_acquire)) return Do(DiskFailed{});
+      if (!again) return FailLater(fork.status());
+      if (stopping_.load(std::memory_order_acquire)) return;
       std::atomic<uint32_t> never{0};
       env_.threads.Wait(never, 0, 100'000'000);
     }
@@ -127,12 +129,12 @@ void Replication::TellLog() {
     // A reign begins with a record, so what is visible ends with a transaction.
     const Lsn visible = log_.End(Level::kMemory);
     if (visible > end_ && end_.value > 0) {
-      NoteEnd(visible);
+      NoteWhole(visible);
       Step(LogAppended{visible, {}});
     }
   }
-  if (end_ > applied_) {
-    applied_ = end_;
+  if (whole_ > applied_) {
+    applied_ = whole_;
     Step(LogApplied{applied_});
   }
   const Lsn flushed = LastEndWithin(log_.End(Level::kFlushed));
@@ -148,10 +150,11 @@ void Replication::TellLog() {
   }
 }
 
-// The log ends there, behind a whole transaction; the disk is asked for it.
-void Replication::NoteEnd(Lsn end) {
-  if (end <= end_) return;
-  end_ = end;
+// A whole transaction ends there; the disk is asked for it.
+void Replication::NoteWhole(Lsn end) {
+  if (end <= whole_) return;
+  whole_ = end;
+  end_ = std::max(end_, end);
   open_ends_.push_back(end);
   log_.Request(end, Level::kFlushed);
 }

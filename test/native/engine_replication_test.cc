@@ -106,6 +106,22 @@ TEST(engine_replication, what_nobody_else_has_is_rolled_back_and_kept_in_a_file)
   CHECK_EQ(discarded, 20u);
 }
 
+TEST(engine_replication, a_transaction_may_be_larger_than_a_message) {
+  TestGroup group(3);
+  group.Found();
+  TestMember& primary = group.AwaitPrimary();
+  const DatabaseId rows = MakeDatabase(primary.store(), "rows");
+  WriteSet writes;
+  const std::string value(100'000, 'v');
+  for (int i = 0; i < 50; ++i) {
+    CHECK_OK(writes.Put(AsBytes(KeyOf(rows, std::to_string(i))), AsBytes(value)));
+  }
+  CommitWrites(primary.store(), writes);
+  WriteRows(primary, rows, "b", 5);
+  group.AwaitAgreement();
+  CheckSame(group, rows);
+}
+
 TEST(engine_replication, messages_may_be_lost_repeated_and_late) {
   TestGroup group(3, Seed());
   group.Found();
