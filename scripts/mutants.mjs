@@ -120,6 +120,8 @@ const mutants = [
   { name: 'SkipPayloadCheck', tests: ['log_raw_append.a_flip_anywhere_is_met'] },
   { name: 'SkipRedo', tests: ['log_gate.whoever_appends_shipped_records_may_die'] },
   { name: 'IgnoreGate', tests: ['log_gate.holds_writers_of_all_processes'] },
+  { name: 'PassOverUnseen', tests: ['log_raw_append.padding_is_not_taken_for_records'] },
+  { name: 'PassOverUnseen', tests: ['log_raw_append.pieces_are_not_taken_for_other_pieces'] },
   { name: 'ShowPieces', tests: ['log_raw_append.the_hook_gets_whole_transactions'] },
   { name: 'ForgetPieces', tests: ['log_raw_powercut.a_replica_keeps_its_promises'] },
   { name: 'ForgetRing', tests: ['log_gate.whoever_appends_shipped_records_may_die'] },

@@ -120,6 +120,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(TrustControl),
     RL_MUTANT_NAME(FoldUncommitted),
     RL_MUTANT_NAME(DiscardUnkept),
+    RL_MUTANT_NAME(PassOverUnseen),
 };
 
 constexpr bool InOrder() {

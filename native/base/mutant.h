@@ -107,6 +107,7 @@ enum class Mutant : uint8_t {
   kTrustControl,               // recovery acts on a control page that may not be on the disk
   kFoldUncommitted,            // a member's base may hold what the group has not committed
   kDiscardUnkept,              // what a member rolls back is kept in no file
+  kPassOverUnseen,             // what is shipped and seems to be there is not compared with it
   kCount,
 };
 

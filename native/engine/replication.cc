@@ -84,13 +84,9 @@ Status Replication::Join() {
 
 // What is on the disk, all of it flushed.
 Result<Start> Replication::ComeUp() {
-  // Pieces of a transaction that never came to its end were never promised to anybody, and whoever
-  // ships the rest may have other ones.
+  RL_RETURN_IF_ERROR(DropRest(kMaxLsn));
   const LogStat stat = log_.Stat();
   RL_ASSIGN_OR_RETURN(const Lsn end, log_.LastEnd());
-  if (std::max(end, stat.start) < stat.tail) {
-    RL_RETURN_IF_ERROR(store_.RollBack(std::max(end, stat.start)));
-  }
   RL_RETURN_IF_ERROR(log_.WaitFor(end, Level::kFlushed));
   Start start;
   start.log_start = stat.start;

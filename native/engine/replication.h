@@ -136,6 +136,8 @@ class Replication {
   Event ShipRecords(const Ship& ship);
   void TellLog();
   void NoteWhole(Lsn end);
+  // Drops what the log has behind its last whole transaction; kCorruption where that ends above.
+  Status DropRest(Lsn end);
   Lsn LastEndWithin(Lsn position) const;
   void KeepTables();
 

@@ -52,10 +52,26 @@ Event Replication::Append(const AppendRecords& append) {
     if (done.stop == ShipStop::kNothing || done.stop == ShipStop::kError) break;
     const Nanos waited = env_.clock.MonotonicNanos() - begun;
     if (waited >= kLongestWaitNs) break;
-    if (!store_.AwaitShipped(done, kLongestWaitNs - waited).ok()) break;
+    // What a local writer has not finished is nobody's.
+    const bool fork = done.stop == ShipStop::kFork;
+    const Status room =
+        fork ? DropRest(append.from) : store_.AwaitShipped(done, kLongestWaitNs - waited);
+    if (!room.ok()) break;
   }
   if (end_ > whole_) log_.Request(end_, Level::kFlushed);
   return LogAppended{end_, std::move(configurations)};
+}
+
+// Pieces of a transaction that never came to its end were never promised to anybody, and whoever
+// ships the rest may have other ones. Neither is padding part of what members compare: the next
+// record of the group may stand where it is.
+Status Replication::DropRest(Lsn end) {
+  RL_ASSIGN_OR_RETURN(const Lsn last, log_.LastEnd());
+  const LogStat stat = log_.Stat();
+  const Lsn to = std::max(last, stat.start);
+  if (to >= stat.tail) return Status::Ok();
+  if (last > end) return Status(Code::kCorruption, "the log has whole transactions there");
+  return store_.RollBack(to);
 }
 
 Event Replication::Append(const AppendTerm& append) {

@@ -52,6 +52,7 @@ enum class ShipStop : uint8_t {
   kSegment,  // no prepared segment: AwaitRoom
   kHook,     // the hook has it wait
   kBusy,     // another writer holds the lock: again, soon
+  kFork,     // behind `from` the log has something else, which it has to be rolled back from first
   kError,    // see the status
 };
 
@@ -61,7 +62,7 @@ struct ShippedAppend {
   // size. kBusy: the log has been changed meanwhile, by a roll-back.
   Status status;
   ShipStop stop = ShipStop::kNothing;
-  Lsn end;     // of the log now: everything below is appended, whatever the status
+  Lsn end;     // of the log now: everything below is appended, whatever the status; kFork: `from`
   Lsn wanted;  // kRing, kSegment: room up to here
   // Of what this call has appended: where the last transaction ends that is whole with it, 0 where
   // none is; and the records that say who led and what the group was.
@@ -90,10 +91,11 @@ class LogAppender {
                            WriterHook* hook = nullptr);
 
   // Appends the whole records that `raw` holds, the log's bytes from `from` on, as another member
-  // has them; what the log has already is passed over. They are checked (record_stream.h), one
-  // pass over each payload. Never waits; returns how far it got, and why no further. A transaction
-  // of several records is admitted and visible with its last one, in whichever call that comes;
-  // what `hook` refuses is kInvalidArgument. Only while the gate is closed.
+  // has them; what the log has already is passed over (shipped_overlap.h). They are checked
+  // (record_stream.h), one pass over each payload. Never waits; returns how far it got, and why no
+  // further. A transaction of several records is admitted and visible with its last one, in
+  // whichever call that comes; what `hook` refuses is kInvalidArgument. Only while the gate is
+  // closed.
   // Threads: one at a time over all processes, the one that has the replication role.
   ShippedAppend AppendRecords(Lsn from, Bytes raw, WriterHook* hook = nullptr);
   // Waits until an append that stopped for room has it.

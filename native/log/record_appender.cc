@@ -7,6 +7,7 @@
 
 #include "base/mutant.h"
 #include "log/log_appender.h"
+#include "log/shipped_overlap.h"
 
 namespace ringleader {
 namespace {
@@ -100,13 +101,21 @@ bool LogAppender::Shipment::Begin(Lsn from) {
   state_ = log_.Current();
   result_.end = Lsn(state_.tail);
   result_.history = log_.flusher_.History();
+  Result<bool> same = true;
+  if (from < result_.end) {
+    same = HasRecords(log_.region_, log_.files_, from, result_.end, raw_);
+  }
   Unlock();
   if (from > result_.end) {
     Fail(Status(Code::kInvalidArgument, "records begin beyond the end of the log"));
     return false;
   }
-  // Nobody who is not at fault ships other bytes than those that are there: the chain of the first
-  // new record tells.
+  if (!same.ok() || !*same) {
+    result_.end = from;
+    if (same.ok()) Stop(ShipStop::kFork);
+    if (!same.ok()) Fail(same.status());
+    return false;
+  }
   raw_ = raw_.subspan(std::min<uint64_t>(result_.end - from, raw_.size()));
   const ChainState chain{state_.prev_crc, Term(state_.term), state_.commit_time_us};
   stream_.emplace(log_.group_id_, log_.segment_bytes_, result_.end, chain);
@@ -319,6 +328,8 @@ Status LogAppender::AwaitRoom(const ShippedAppend& stopped) {
       return MakeRoom(Room::kRingFull, stopped.wanted, stopped.history);
     case ShipStop::kSegment:
       return MakeRoom(Room::kNoSegment, stopped.wanted, stopped.history);
+    case ShipStop::kFork:
+      return Status(Code::kInvalidArgument, "the log has other records there");
     default:
       return stopped.status;
   }

@@ -194,6 +194,84 @@ TEST(log_raw_append, what_is_there_is_passed_over) {
   pair.CheckSame();
 }
 
+// Of what a member of another history ships from `end` on, nothing is taken for what the log has
+// there. Once that is gone, it gets in.
+void CheckFork(Pair& pair, Log& rival, Lsn end) {
+  const Lsn tail = pair.replica->Stat().tail;
+  CHECK(tail > end);
+  for (const uint64_t limit : {uint64_t{1}, uint64_t{30'000}}) {
+    const auto reader = rival.ReadRaw(end);
+    CHECK_VALUE(const RawRun run, reader->Next(limit));
+    const ShippedAppend fork = pair.replica->AppendRecords(run.from, run.bytes);
+    if (run.terms.empty()) continue;  // pieces that both have
+    CHECK(fork.stop == ShipStop::kFork);
+    CHECK_OK(fork.status);
+    CHECK(fork.end == end && fork.whole == Lsn() && fork.terms.empty());
+    CHECK_CODE(pair.replica->AwaitRoom(fork), Code::kInvalidArgument);
+    CHECK_EQ(pair.replica->Stat().tail.value, tail.value);
+  }
+  CHECK_VALUE(const Lsn last, pair.replica->LastEnd());
+  CHECK_EQ(last.value, end.value);
+  CHECK_OK(pair.replica->RollBack(end));
+  Ship(rival, *pair.replica, pair.rng);
+  const Lsn all = rival.Stat().tail;
+  CHECK(FileBytes(pair.env, "rival", rival, Lsn(), all) ==
+        FileBytes(pair.env, "replica", *pair.replica, Lsn(), all));
+}
+
+// A crash may leave the padding that stood in front of a record, and not the record: the next
+// primary, which has neither, goes on where the padding is.
+TEST(log_raw_append, padding_is_not_taken_for_records) {
+  for (const bool same : {false, true}) {
+    Pair pair(Seed());
+    const auto left = [&pair] { return kMinSegmentBytes - pair.primary->Stat().tail.value; };
+    while (left() > 5000) AppendOne(*pair.primary, left(), 1000);
+    const Lsn end = AppendOne(*pair.primary, 1, left() - 800 - kRecordHeaderBytes).end;
+    const auto rival = OpenMember(pair.env, "rival", kGroup);
+    HoldAll(*rival);
+    Ship(*pair.primary, *pair.replica, pair.rng);
+    Ship(*pair.primary, *rival, pair.rng);
+    const Appended next = AppendOne(*pair.primary, 2, 1000);
+    CHECK_EQ(next.lsn.value, kMinSegmentBytes + kSegmentPageBytes);
+    CHECK_OK(pair.replica->Close());
+    {
+      const auto padding = FileBytes(pair.env, "primary", *pair.primary, end, end + 800);
+      const SegmentFiles files(pair.env, "replica/log", kMinSegmentBytes);
+      CHECK_VALUE(const std::unique_ptr<File> file, files.Open(Lsn(), OpenMode::kReadWrite));
+      CHECK_OK(file->WriteAt(end.value, padding));
+    }
+    pair.replica = OpenMember(pair.env, "replica", kGroup);
+    CHECK_EQ(pair.replica->Stat().tail.value, kMinSegmentBytes);
+    Lead(*rival, 9, 2);
+    AppendOne(*rival, 3, 500);
+    if (!same) CheckFork(pair, *rival, end);
+    CHECK_OK(rival->Close());
+    if (!same) continue;
+    // Who wrote the padding goes on behind it.
+    const auto reader = pair.primary->ReadRaw(end);
+    CHECK_VALUE(const RawRun run, reader->Next(1));
+    CHECK(AppendRun(*pair.replica, run.from, run.bytes));
+    pair.CheckSame();
+  }
+}
+
+TEST(log_raw_append, pieces_are_not_taken_for_other_pieces) {
+  for (const uint64_t pieces : {0, 1, 3}) {
+    Pair pair(Seed());
+    AppendOne(*pair.primary, 1, 100);
+    const Appended large = AppendOne(*pair.primary, 2, 5 * kPieceBytes);
+    const auto rival = OpenMember(pair.env, "rival", kGroup);
+    HoldAll(*rival);
+    const uint64_t piece = RecordBytes(kPieceBytes);
+    Ship(*pair.primary, *rival, pair.rng, large.lsn + pieces * piece);
+    Ship(*pair.primary, *pair.replica, pair.rng, large.lsn + 4 * piece);
+    Lead(*rival, 9, 2);
+    AppendOne(*rival, 3, 500);
+    CheckFork(pair, *rival, large.lsn);
+    CHECK_OK(rival->Close());
+  }
+}
+
 // Of a flip anywhere nothing gets in, and nothing behind it; what is in front of it does.
 TEST(log_raw_append, a_flip_anywhere_is_met) {
   Pair pair(Seed());

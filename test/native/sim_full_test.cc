@@ -46,7 +46,7 @@ TEST(sim_full, what_was_found_stays_found) {
   // A far member outside the window; the freshest log where nobody may lead; the only voter in the
   // register leaving; a roll-back to the end of padding; a control page that was never flushed; a
   // roll-back that left less written than flushed; a swap that came late; padding taken for
-  // records.
+  // records, and for other records.
   for (const Found& found : {Found{1, 500},
                              {70, 1000},
                              {30045, 3000},
@@ -56,7 +56,8 @@ TEST(sim_full, what_was_found_stays_found) {
                              {5000781, 1000},
                              {5001994, 1000},
                              {6000098, 1000},
-                             {8000127, 1000}}) {
+                             {8000127, 1000},
+                             {9000265, 2000}}) {
     const SimReport report = SimRun(DrawPlan(found.seed, found.operations, 0), false).Run();
     CHECK_EQ(report.problem, "");
   }

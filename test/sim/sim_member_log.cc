@@ -50,7 +50,8 @@ Event SimMember::Append(const AppendRecords& append) {
       RL_CHECK(DecodeConfiguration(row.payload, &at.configuration));
     }
     if (done.stop == ShipStop::kNothing) break;
-    const Status room = log.AwaitRoom(done);
+    const bool fork = done.stop == ShipStop::kFork;
+    const Status room = fork ? store_->DropRest(append.from) : log.AwaitRoom(done);
     if (room.ok()) continue;
     if (room.code() == Code::kCorruption || room.code() == Code::kInvalidArgument) {
       if (!hurt_) Fail("cannot append what was shipped: " + room.ToString());

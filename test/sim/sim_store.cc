@@ -116,13 +116,18 @@ Status SimStore::OpenLog() {
   if (consumers.empty()) {
     RL_RETURN_IF_ERROR(log_->PutConsumer({kConsumerName, log_->Stat().start, 0, 0, false}));
   }
-  // Pieces of a transaction that never came to its end were never promised to anybody, and whoever
-  // ships the rest may have other ones.
-  const LogStat stat = log_->Stat();
-  if (stat.visible == stat.tail) return Status::Ok();
-  // What is visible may end with padding.
-  RL_ASSIGN_OR_RETURN(const Lsn end, log_->LastEnd(stat.visible));
-  return log_->RollBack(end);
+  return DropRest(kMaxLsn);
+}
+
+// Pieces of a transaction that never came to its end were never promised to anybody, and whoever
+// ships the rest may have other ones. Neither is padding part of what members compare: the next
+// record of the group may stand where it is.
+Status SimStore::DropRest(Lsn end) {
+  const Lsn tail = log_->Stat().tail;
+  RL_ASSIGN_OR_RETURN(const Lsn last, log_->LastEnd(tail));
+  if (CoreEnd(last) == CoreEnd(tail)) return Status::Ok();
+  if (last > end) return Status(Code::kCorruption, "the log has whole transactions there");
+  return log_->RollBack(last);
 }
 
 Status SimStore::LoadCheckpoint(Checkpoint* checkpoint) {

@@ -57,6 +57,8 @@ class SimStore {
   // neither padding nor the page of a segment is part of what members compare.
   Lsn end();
   static Lsn CoreEnd(Lsn end) { return end.value <= kSegmentPageBytes ? Lsn() : end; }
+  // Makes the log end there; kCorruption where it has whole transactions above `end`.
+  Status DropRest(Lsn end);
 
   // Durable when it returns; then the log may go up to there.
   Status SaveCheckpoint(const Checkpoint& checkpoint);
