@@ -35,6 +35,14 @@ const mutants = [
       'log_process.a_roll_back_is_finished_only_when_its_control_page_is_flushed',
     ],
   },
+  {
+    name: 'TrustNames',
+    tests: ['log_process.the_name_of_a_segment_lasts_though_its_flush_has_failed'],
+  },
+  {
+    name: 'DiscardByName',
+    tests: ['log_process.a_segment_that_was_rolled_back_stays_away_though_the_flush_has_failed'],
+  },
   { name: 'SkipTailRewrite', tests: ['log_process.what_recovery_reports_as_flushed_is_flushed'] },
   { name: 'SkipSegmentBarrier', tests: ['log_powercut.every_promise_survives'] },
   { name: 'DurableBeforeSync', tests: ['log_fault.a_failed_flush_is_final'] },

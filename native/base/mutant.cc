@@ -121,6 +121,8 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(FoldUncommitted),
     RL_MUTANT_NAME(DiscardUnkept),
     RL_MUTANT_NAME(PassOverUnseen),
+    RL_MUTANT_NAME(TrustNames),
+    RL_MUTANT_NAME(DiscardByName),
 };
 
 constexpr bool InOrder() {

@@ -108,6 +108,8 @@ enum class Mutant : uint8_t {
   kFoldUncommitted,            // a member's base may hold what the group has not committed
   kDiscardUnkept,              // what a member rolls back is kept in no file
   kPassOverUnseen,             // what is shipped and seems to be there is not compared with it
+  kTrustNames,                 // recovery uses a segment whose name may not be on the disk
+  kDiscardByName,              // a roll-back removes the names of segments and leaves their bytes
   kCount,
 };
 

@@ -196,6 +196,7 @@ Status Recovery::TidyUnused() {
     const bool usable =
         starts_[i] == log_.prepared_end && pages_[i] == PageState::kZero && info.size == segment;
     if (usable) {
+      RL_RETURN_IF_ERROR(files_.RenewName(starts_[i]));
       log_.prepared_end = log_.prepared_end + segment;
     } else {
       RL_RETURN_IF_ERROR(files_.Remove(starts_[i]));

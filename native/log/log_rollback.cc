@@ -59,7 +59,7 @@ Status CutLog(const SegmentFiles& files, Lsn start, Lsn to) {
   const Lsn kept = KeptSegment(start, to, segment);
   RL_ASSIGN_OR_RETURN(const std::vector<Lsn> starts, files.List(true));
   for (auto at = starts.rbegin(); at != starts.rend() && *at > kept; ++at) {
-    RL_RETURN_IF_ERROR(files.Remove(*at));
+    RL_RETURN_IF_ERROR(files.Discard(*at));
   }
   const Lsn end = kept + segment;
   const Lsn from = std::max(to, kept + kSegmentPageBytes);

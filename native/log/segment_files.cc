@@ -120,6 +120,23 @@ Status SegmentFiles::Recycle(Lsn from, Lsn to) const {
   return SyncNames();
 }
 
+Status SegmentFiles::Discard(Lsn start) const {
+  if (!RL_MUTANT(kDiscardByName)) {
+    RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, Open(start, OpenMode::kReadWrite));
+    RL_RETURN_IF_ERROR(file->Truncate(0));
+    RL_RETURN_IF_ERROR(file->SyncData());
+  }
+  return Remove(start);
+}
+
+// To the name of what is not ready and back: a cut in between leaves one segment less.
+Status SegmentFiles::RenewName(Lsn start) const {
+  if (RL_MUTANT(kTrustNames)) return Status::Ok();
+  const std::string temporary = JoinPath(directory_, kPrepareName);
+  RL_RETURN_IF_ERROR(env_.files.Rename(Path(start), temporary));
+  return env_.files.Rename(temporary, Path(start));
+}
+
 Status SegmentFiles::Remove(Lsn start) const {
   RL_RETURN_IF_ERROR(env_.files.Remove(Path(start)));
   return SyncNames();

@@ -49,6 +49,12 @@ class SegmentFiles {
   // The same out of a segment that is no longer needed.
   Status Recycle(Lsn from, Lsn to) const;
   Status Remove(Lsn start) const;
+  // Where nothing but this name keeps the segment out of the log. A flush of the directory may
+  // fail, the process die, and power bring the name back: of a segment that is no longer one.
+  Status Discard(Lsn start) const;
+  // Makes a name that was found as good as new. It may be in the page cache only, where a flush of
+  // the directory has failed, and then no later flush is about it. Flushed with the next one.
+  Status RenewName(Lsn start) const;
 
  private:
   Status SyncNames() const;

@@ -149,6 +149,67 @@ TEST(log_process, a_roll_back_is_finished_only_when_its_control_page_is_flushed)
   ExpectToComeUpWheneverPowerGoes(world, world.disk().last_op());
 }
 
+// A name whose flush has failed is found by whoever comes up next, and no later flush says that it
+// is on the disk.
+void ExpectNamesToLast(bool recycled) {
+  SimWorld world;
+  SimProcess& process = world.StartProcess();
+  auto log = OpenLog(process.env(), kDirectory, SmallLog());
+  const auto append_one = [&log] {
+    CHECK_OK(log->WaitFor(AppendOne(*log, 0, 5000).end, Level::kFlushed));
+  };
+  CHECK_OK(log->PutConsumer({"data", Lsn(), 0, 0, false}));
+  while (log->Stat().tail.value < 4 * kMinSegmentBytes) append_one();
+  CHECK_OK(log->Tick());
+  while (log->Stat().tail.value < 5 * kMinSegmentBytes) append_one();
+  if (recycled) CHECK_OK(log->AdvanceConsumer("data", log->Stat().tail));
+  const uint64_t rule =
+      world.disk().AddFault({.calls = Calls({SimCall::kSyncDirectory}), .path = "log", .count = 1});
+  CHECK(!log->Tick().ok());
+  CHECK_EQ(world.disk().FaultHits(rule), uint64_t{1});
+  const Lsn prepared = log->Stat().prepared_end;
+  world.KillProcess(process);
+  Bury(std::move(log));
+  SimProcess& next = world.StartProcess();
+  log = OpenLog(next.env(), kDirectory, SmallLog());
+  CHECK(log->Stat().prepared_end > prepared);
+  while (log->Stat().tail < prepared + 2 * kMinSegmentBytes) append_one();
+  const Lsn end = log->Stat().tail;
+  const size_t found = ReadAll(*log, log->Stat().start).size();
+  world.KillProcess(next);
+  Bury(std::move(log));
+  world.PowerCut(CrashPolicy::Nothing(), 1);
+  log = OpenLog(world.StartProcess().env(), kDirectory, SmallLog());
+  CHECK(log->Stat().tail == end);
+  CHECK_EQ(ReadAll(*log, log->Stat().start).size(), found);
+}
+
+TEST(log_process, the_name_of_a_segment_lasts_though_its_flush_has_failed) {
+  ExpectNamesToLast(false);
+  ExpectNamesToLast(true);
+}
+
+// The other way round: what a roll-back has removed comes back with its name.
+TEST(log_process, a_segment_that_was_rolled_back_stays_away_though_the_flush_has_failed) {
+  bool failed = true;
+  for (uint64_t skip = 0; failed; ++skip) {
+    SimWorld world;
+    SimProcess& process = world.StartProcess();
+    auto log = OpenLog(process.env(), kDirectory, SmallLog());
+    const Lsn fork = AppendOne(*log, 0, 5000).end;
+    while (log->Stat().tail.value < 4 * kMinSegmentBytes) {
+      CHECK_OK(log->WaitFor(AppendOne(*log, 0, 5000).end, Level::kFlushed));
+    }
+    world.disk().AddFault(
+        {.calls = Calls({SimCall::kSyncDirectory}), .path = "log", .skip = skip, .count = 1});
+    failed = !log->RollBack(fork).ok();
+    CHECK(failed || skip >= 3);
+    world.KillProcess(process);
+    Bury(std::move(log));
+    ExpectToComeUpWheneverPowerGoes(world, world.disk().last_op());
+  }
+}
+
 TEST(log_process, a_scribbled_ring_is_believed_record_by_record) {
   for (uint64_t damaged = 0; damaged < 40; ++damaged) {
     SimWorld world;
