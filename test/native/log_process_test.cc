@@ -204,6 +204,7 @@ TEST(log_process, a_segment_that_was_rolled_back_stays_away_though_the_flush_has
         {.calls = Calls({SimCall::kSyncDirectory}), .path = "log", .skip = skip, .count = 1});
     failed = !log->RollBack(fork).ok();
     CHECK(failed || skip >= 3);
+    world.disk().RemoveAllFaults();
     world.KillProcess(process);
     Bury(std::move(log));
     ExpectToComeUpWheneverPowerGoes(world, world.disk().last_op());
