@@ -41,10 +41,12 @@ std::optional<Event> SimMember::PerformLog(const LogAction& action) {
 
 Event SimMember::Append(const AppendRecords& append) {
   Log& log = store_->log();
-  ShippedAppend done;
+  Lsn end = append.from;
   std::vector<ConfigurationAt> configurations;
   for (;;) {
-    done = log.AppendRecords(append.from, append.bytes);
+    const ShippedAppend done = log.AppendRecords(append.from, append.bytes);
+    // A later call that fails may not get as far as to see what an earlier one has appended.
+    end = std::max(end, std::min(SimStore::CoreEnd(done.end), append.end));
     for (const ConfigurationRow& row : done.configurations) {
       ConfigurationAt& at = configurations.emplace_back(ConfigurationAt{row.end, {}});
       RL_CHECK(DecodeConfiguration(row.payload, &at.configuration));
@@ -60,7 +62,6 @@ Event SimMember::Append(const AppendRecords& append) {
     }
     break;
   }
-  const Lsn end = std::max(append.from, std::min(SimStore::CoreEnd(done.end), append.end));
   return LogAppended{end, std::move(configurations)};
 }
 
