@@ -256,7 +256,8 @@ void SimMember::Housekeep() {
   }
   if (status.ok()) status = store_->Housekeep();
   if (!status.ok() && status.code() != Code::kNoSpace) return DiskFailed(status);
-  if (store_->start() > start) {
+  // Appending recycles segments too.
+  if (store_->start() > core_->state().log.start) {
     ++context_.stats.trims;
     Step(LogTrimmed{store_->start()});
   }
