@@ -149,6 +149,9 @@ void Replication::TellLog() {
       Step(LogAppended{visible, {}});
     }
   }
+  // Whoever needs what lies below is offered a snapshot.
+  const Lsn start = log_.Stat().start;
+  if (start > core_->state().log.start && start <= end_) Step(LogTrimmed{start});
   if (whole_ > applied_) {
     applied_ = whole_;
     Step(LogApplied{applied_});
