@@ -66,6 +66,9 @@ void ModelRules::Received(const ModelMember& member, size_t index, const Receive
     if (member.clock() < copy.leased_until && vote->handover != copy.leased_to) {
       Fail(member, "votes while a lease that it has given holds");
     }
+    // Its holder, who has asked for this election, reads under it no more: it has let go of its
+    // reign to another, or has promised a higher ballot itself.
+    if (vote->handover == copy.leased_to) copy.leased_until = 0;
   } else if (const auto* heartbeat = std::get_if<Heartbeat>(&message.body)) {
     if (heartbeat->lease == 0 || state.replica.ballot != message.ballot) return;
     const Nanos drift = heartbeat->lease / 1'000'000 * member.options().clock_drift_ppm;
