@@ -116,6 +116,21 @@ void ExpectToComeUpWheneverPowerGoes(SimWorld& world, uint64_t first) {
   }
 }
 
+TEST(log_process, a_directory_made_by_somebody_who_has_died_lasts) {
+  SimWorld world;
+  SimProcess& process = world.StartProcess();
+  CHECK_OK(process.env().files.MakeDirectory(kDirectory));
+  world.KillProcess(process);
+  SimProcess& next = world.StartProcess();
+  auto log = OpenLog(next.env(), kDirectory, SmallLog());
+  CHECK_OK(log->WaitFor(AppendOne(*log, 0, 1000).end, Level::kFlushed));
+  world.KillProcess(next);
+  Bury(std::move(log));
+  world.PowerCut(CrashPolicy::Nothing(), 1);
+  log = OpenLog(world.StartProcess().env(), kDirectory, SmallLog());
+  ExpectPayloads(*log, 1, 1000);
+}
+
 TEST(log_process, a_trim_is_finished_only_when_its_control_page_is_flushed) {
   SimWorld world;
   SimProcess& process = world.StartProcess();
