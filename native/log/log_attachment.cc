@@ -58,8 +58,8 @@ Status LogAttachment::Format(const LogOptions& options) {
   } else {
     return names.status();
   }
-  // Whoever made the directory may have died before its name was flushed. Where this process may not
-  // look at the parent, whoever may answers for the names in it.
+  // Whoever made the directory may have died before its name was flushed. Where this process may
+  // not look at the parent, whoever may answers for the names in it.
   const Status named = env_.files.SyncDirectory(ParentPath(directory_));
   if (!named.ok() && named.code() != Code::kPermission) return named;
   // Before the control file has its name: an environment with one and without log/ has lost it.
