@@ -170,6 +170,10 @@ const mutants = [
     tests: ['engine_replication.what_nobody_else_has_is_rolled_back_and_kept_in_a_file'],
   },
   { name: 'TakeStaleDonation', tests: ['core_replicator.a_donation_takes_nothing_away'] },
+  {
+    name: 'SettleUncompared',
+    tests: ['core_replicator.what_is_settled_counts_in_the_same_history_only'],
+  },
   { name: 'CountOldFlush', tests: ['scenario.flush_ends_late'] },
   { name: 'CountOldDisk', tests: ['scenario.wiped_member'] },
   { name: 'StrangerVotes', tests: ['scenario.vote_of_a_new_disk'] },

@@ -90,6 +90,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(CommitWhileAsking),
     RL_MUTANT_NAME(RollBackTooFar),
     RL_MUTANT_NAME(TakeStaleDonation),
+    RL_MUTANT_NAME(SettleUncompared),
     RL_MUTANT_NAME(CountOldFlush),
     RL_MUTANT_NAME(CountOldDisk),
     RL_MUTANT_NAME(StrangerVotes),

@@ -77,6 +77,7 @@ enum class Mutant : uint8_t {
   kCommitWhileAsking,          // a primary commits while its voters promise a higher ballot
   kRollBackTooFar,             // a roll-back does not stop at the fork
   kTakeStaleDonation,          // a snapshot of a donor that is behind the own log is taken
+  kSettleUncompared,           // what a voter knows to be committed counts in any history
   kCountOldFlush,              // a flush of a log that has been rolled back counts
   kCountOldDisk,               // acknowledgements of a disk that has been replaced count
   kStrangerVotes,              // the vote of a disk that has replaced a voter counts

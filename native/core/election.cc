@@ -178,6 +178,7 @@ void Replicator::On(const Message& message, const Canvass& canvass) {
   reply.last = FlushedPosition();
   reply.priority = MayLead() ? Priority() : 0;
   reply.configuration = now.version;
+  reply.settled = SettledPosition();
   if (!MayCount(message) && !options_.base_api && canvass.configuration <= now.version) {
     reply.verdict = CanvassVerdict::kStranger;
   } else if (Busy({})) {
@@ -194,6 +195,12 @@ void Replicator::On(const Message& message, const Canvass& canvass) {
 void Replicator::On(const Message& message, const CanvassReply& reply) {
   ElectionState& election = state_.election;
   if (election.phase != ElectionPhase::kCanvassing || reply.round != election.round) return;
+  if (Settle(reply.settled)) {
+    std::erase_if(election.answers, [this](const CanvassAnswer& answer) {
+      return !MayCount(answer.id, answer.incarnation);
+    });
+    if (!MayLead()) return EndElection();
+  }
   if (!MayCount(message)) return;
   if (reply.verdict == CanvassVerdict::kBusy) {
     FailElection();
@@ -204,6 +211,30 @@ void Replicator::On(const Message& message, const CanvassReply& reply) {
                 [&message](const CanvassAnswer& answer) { return answer.id == message.from; });
   election.answers.push_back({message.from, reply.last, reply.priority, message.incarnation});
   JudgeCanvass();
+}
+
+// The configuration, and not all that is committed: an election needs no more.
+Position Replicator::SettledPosition() const {
+  if (options_.base_api || !ElectionSafe()) return {};
+  const std::vector<ConfigurationAt>& known = state_.log.configurations;
+  const auto newest = std::find_if(known.rbegin(), known.rend(), [this](const ConfigurationAt& at) {
+    return at.end <= state_.commit;
+  });
+  return newest != known.rend() ? state_.log.terms.PositionAt(newest->end) : Position{};
+}
+
+// What ends at `settled` is committed. Where that is news of the newest configuration, the one
+// before it has no say any more: its voters may be gone, and one of them that has been demoted
+// would be nominated for ever by those that do not know, and refused by those that do.
+bool Replicator::Settle(const Position& settled) {
+  const LogState& log = state_.log;
+  if (InEffect().size() < 2 || log.rolling_back) return false;
+  if (settled.lsn < log.configurations.back().end || settled.lsn > log.end) return false;
+  // Of another history nothing follows for this log.
+  const bool same = !settled.term.none() && log.terms.At(settled.lsn) == settled.term;
+  if (!same && !RL_MUTANT(kSettleUncompared)) return false;
+  RaiseCommit(settled.lsn);
+  return true;
 }
 
 void Replicator::JudgeCanvass() {

@@ -49,6 +49,7 @@ struct CanvassReply {
   Position last;
   uint32_t priority = 0;
   uint64_t configuration = 0;
+  Position settled;  // where the newest configuration that the sender knows to be committed ends
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("round", self.round);
@@ -56,6 +57,7 @@ struct CanvassReply {
     field("last", self.last);
     field("priority", self.priority);
     field("configuration", self.configuration);
+    field("settled", self.settled);
   }
 };
 

@@ -412,11 +412,15 @@ const Member* Replicator::VoterIn(const Configuration& configuration, MemberId i
   return member->incarnation == incarnation ? member : nullptr;
 }
 
-bool Replicator::MayCount(const Message& message) const {
+bool Replicator::MayCount(MemberId id, Incarnation incarnation) const {
   const std::vector<const Configuration*> all = InEffect();
-  return std::any_of(all.begin(), all.end(), [&message](const Configuration* one) {
-    return VoterIn(*one, message.from, message.incarnation) != nullptr;
+  return std::any_of(all.begin(), all.end(), [id, incarnation](const Configuration* one) {
+    return VoterIn(*one, id, incarnation) != nullptr;
   });
+}
+
+bool Replicator::MayCount(const Message& message) const {
+  return MayCount(message.from, message.incarnation);
 }
 
 bool Replicator::IsVoter() const {

@@ -86,7 +86,8 @@ class Replicator {
   bool Elects(const Wanted& wanted) const;
   static const Member* VoterIn(const Configuration& configuration, MemberId id,
                                Incarnation incarnation);
-  // Whether the sender is a voter of one of them.
+  // Whether it, or the sender, is a voter of one of them.
+  bool MayCount(MemberId id, Incarnation incarnation) const;
   bool MayCount(const Message& message) const;
   // What this member is: a voter where one of them says so. One that is being removed is still
   // needed, to vote or even to lead, until it is known that the removal is committed.
@@ -113,6 +114,8 @@ class Replicator {
   void On(const Message& message, const Vote& vote);
   void On(const Message& message, const VoteReply& reply);
   void StartCanvass(Nanos timeout);
+  Position SettledPosition() const;
+  bool Settle(const Position& settled);
   void JudgeCanvass();
   void AskDonor(MemberId donor);
   void AskForDonation();

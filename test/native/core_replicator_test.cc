@@ -145,6 +145,38 @@ TEST(core_replicator, a_fetch_that_brings_nothing_ends) {
   CHECK(second.core.state().election.phase == ElectionPhase::kCanvassing);
 }
 
+// A member that has the record of the newest configuration, which ends at 300, and does not know
+// that it is committed.
+Driven MemberWithTwoConfigurations() {
+  Start start = SecondMember();
+  Configuration newest = ThreeMembers();
+  newest.version = 2;
+  start.configurations.push_back({Lsn(300), newest});
+  return Driven(2, start);
+}
+
+TEST(core_replicator, what_is_settled_counts_in_the_same_history_only) {
+  Driven second = MemberWithTwoConfigurations();
+  second.now = second.core.Deadline();
+  second.Do(Tick{});
+  CHECK(second.core.state().election.phase == ElectionPhase::kCanvassing);
+  const auto commit_after = [&second](const Position& settled) {
+    CanvassReply reply;
+    reply.round = second.core.state().election.round;
+    reply.verdict = CanvassVerdict::kStranger;
+    reply.settled = settled;
+    second.Hear(1, Incarnation(101), kOwnTerm, reply);
+    return second.core.commit();
+  };
+  CHECK_EQ(commit_after({}), Lsn(0));
+  CHECK_EQ(commit_after({kDonorTerm, Lsn(300)}), Lsn(0));
+  CHECK_EQ(commit_after({Ballot{}, Lsn(300)}), Lsn(0));
+  CHECK_EQ(commit_after({kOwnTerm, Lsn(900)}), Lsn(0));  // behind the own log's end
+  CHECK_EQ(second.core.state().log.configurations.size(), 2u);
+  CHECK_EQ(commit_after({kOwnTerm, Lsn(300)}), Lsn(300));
+  CHECK_EQ(second.core.state().log.configurations.size(), 1u);
+}
+
 // A primary of three that has committed its first records.
 Driven FirstPrimary() {
   Driven first(1, Start{});

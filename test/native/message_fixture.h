@@ -166,6 +166,7 @@ inline std::vector<Message> SampleElection() {
   reply.last = kLast;
   reply.priority = 50;
   reply.configuration = 4;
+  reply.settled = {kFirstBallot, Lsn(24)};
   Vote vote;
   vote.last = kLast;
   vote.configuration = 4;
