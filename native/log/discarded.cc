@@ -18,6 +18,8 @@ constexpr size_t kHeadBytes = 96;
 constexpr size_t kCrcAt = kHeadBytes - 4;
 constexpr size_t kEndBytes = 4;
 constexpr uint64_t kStepBytes = uint64_t{1} << 20;
+// Of the directory while it gets its name anew; of one that died then, until the next time.
+constexpr char kAsideSuffix[] = ".tmp";
 constexpr char kSuffix[] = ".log";
 
 std::vector<uint8_t> EncodeHead(const DiscardedHead& head) {
@@ -94,18 +96,45 @@ Status CopyRecords(File& file, Log& log, DiscardedHead* head) {
   return file.WriteAt(0, EncodeHead(*head));
 }
 
-// Whether there is a whole file of that name that goes at least as far.
+// Whether there is a whole file of that name that goes further.
 Result<bool> IsKept(Env& env, const std::string& path, const DiscardedHead& head) {
   const auto opened = DiscardedReader::Open(env, path);
   const Code code = opened.status().code();
   if (code == Code::kNotFound || code == Code::kCorruption) return false;
   if (!opened.ok()) return opened.status();
   const DiscardedHead& there = opened.value()->head();
-  if (there.group_id != head.group_id || there.end < head.end) return false;
+  if (there.group_id != head.group_id || there.end <= head.end) return false;
   const Status whole = opened.value()->Verify();
   if (whole.code() == Code::kCorruption) return false;
   if (!whole.ok()) return whole;
   return true;
+}
+
+// The directory, under a name that lasts. One that is there already gets its name anew: whoever
+// made it may have died before it flushed the name, or failed to, and then no later flush says
+// anything about it.
+Status MakeLast(Env& env, const std::string& path) {
+  const std::string aside = path + kAsideSuffix;
+  const Status back = env.files.Rename(aside, path);
+  if (!back.ok() && back.code() != Code::kNotFound) return back;
+  const Status made = env.files.MakeDirectory(path);
+  if (!made.ok() && made.code() != Code::kExists) return made;
+  if (!made.ok()) {
+    RL_RETURN_IF_ERROR(env.files.Rename(path, aside));
+    RL_RETURN_IF_ERROR(env.files.Rename(aside, path));
+  }
+  return env.files.SyncDirectory(ParentPath(path));
+}
+
+Status CopyFile(File& from, File& to) {
+  RL_ASSIGN_OR_RETURN(const uint64_t size, from.Size());
+  std::vector<uint8_t> bytes;
+  for (uint64_t at = 0; at < size; at += bytes.size()) {
+    bytes.resize(std::min<uint64_t>(kStepBytes, size - at));
+    RL_RETURN_IF_ERROR(ReadExactly(from, at, bytes, kDiscardedDirectoryName));
+    RL_RETURN_IF_ERROR(to.WriteAt(at, bytes));
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -113,10 +142,7 @@ Result<bool> IsKept(Env& env, const std::string& path, const DiscardedHead& head
 Result<std::optional<std::string>> SaveDiscarded(Env& env, const std::string& directory, Log& log,
                                                  Lsn fork, Term counter, uint64_t incarnation) {
   const std::string into = JoinPath(directory, kDiscardedDirectoryName);
-  const Status made = env.files.MakeDirectory(into);
-  if (!made.ok() && made.code() != Code::kExists) return made;
-  // Even where it was there: whoever made it may have died before this.
-  RL_RETURN_IF_ERROR(env.files.SyncDirectory(directory));
+  RL_RETURN_IF_ERROR(MakeLast(env, into));
   const std::string path = JoinPath(into, FileName(fork, counter, incarnation));
   const std::string temporary = path + ".tmp";
   DiscardedHead head;
@@ -130,28 +156,36 @@ Result<std::optional<std::string>> SaveDiscarded(Env& env, const std::string& di
     RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
                         env.files.Open(temporary, OpenMode::kCreateEmpty));
     RL_RETURN_IF_ERROR(CopyRecords(*file, log, &head));
+    if (head.end == fork) return Status::Ok();
+    // One of that name that goes further is written anew all the same: where the flush of a
+    // directory has failed, no later one says anything about the name that was in it.
+    RL_ASSIGN_OR_RETURN(const bool kept, IsKept(env, path, head));
+    if (kept) {
+      RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> longer,
+                          env.files.Open(path, OpenMode::kRead));
+      RL_RETURN_IF_ERROR(CopyFile(*longer, *file));
+    }
     return RL_MUTANT(kDiscardUnflushed) ? Status::Ok() : file->SyncData();
   };
   const Status written = write();
-  bool kept = false;
-  if (written.ok() && head.end > fork) {
-    RL_ASSIGN_OR_RETURN(kept, IsKept(env, path, head));
-  }
-  if (!written.ok() || kept || head.end == fork) {
+  if (!written.ok() || head.end == fork) {
     // Its space may be needed; the first error is the one to report.
     (void)env.files.Remove(temporary).ok();
     RL_RETURN_IF_ERROR(written);
-    if (!kept) return std::optional<std::string>();
-  } else {
-    RL_RETURN_IF_ERROR(env.files.Rename(temporary, path));
+    return std::optional<std::string>();
   }
+  RL_RETURN_IF_ERROR(env.files.Rename(temporary, path));
   RL_RETURN_IF_ERROR(env.files.SyncDirectory(into));
   return std::optional<std::string>(path);
 }
 
 Result<std::vector<std::string>> ListDiscarded(Env& env, const std::string& directory) {
-  const std::string into = JoinPath(directory, kDiscardedDirectoryName);
-  const auto names = env.files.List(into);
+  std::string into = JoinPath(directory, kDiscardedDirectoryName);
+  auto names = env.files.List(into);
+  if (names.status().code() == Code::kNotFound) {
+    into += kAsideSuffix;
+    names = env.files.List(into);
+  }
   std::vector<std::string> paths;
   if (names.status().code() == Code::kNotFound) return paths;
   if (!names.ok()) return names.status();

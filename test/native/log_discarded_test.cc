@@ -126,6 +126,32 @@ TEST(log_discarded, the_longer_file_stays) {
   CHECK_OK(file->Truncate(size - 1));
 }
 
+// After a flush of a directory that has failed, no later one says anything about the names that
+// were in it: of the directory of these files, and of a file.
+TEST(log_discarded, a_name_whose_flush_has_failed_is_not_built_upon) {
+  for (const char* where : {"member", "discarded"}) {
+    SimWorld world({.seed = Seed()});
+    SimProcess& process = world.StartProcess();
+    Member member(process.env(), Seed(), 30);
+    CHECK_OK(member.log->WaitFor(member.log->Stat().tail, Level::kFlushed));
+    world.disk().AddFault({.calls = Calls({SimCall::kSyncDirectory}), .path = where, .count = 1});
+    CHECK(!member.Save().ok());
+    world.KillProcess(process);
+    Bury(std::move(member.log));
+    SimProcess& next = world.StartProcess();
+    auto log = OpenMember(next.env(), kDirectory, kGroup);
+    CHECK_OK(
+        SaveDiscarded(next.env(), kDirectory, *log, member.ForkAt(), Term(5), 0xabcdef).status());
+    world.KillProcess(next);
+    Bury(std::move(log));
+    world.PowerCut(CrashPolicy::Nothing(), 1);
+    Env& env = world.StartProcess().env();
+    CHECK_VALUE(const std::vector<std::string> listed, ListDiscarded(env, kDirectory));
+    CHECK_EQ(listed.size(), 1u);
+    CHECK(SameTransactions(ReadDiscarded(env, listed[0]), member.Behind()));
+  }
+}
+
 TEST(log_discarded, a_full_disk_leaves_nothing_behind) {
   SimWorld world({.seed = Seed()});
   Member member(world.StartProcess().env(), Seed());
