@@ -309,18 +309,18 @@ void Replication::Publish() {
     status.copies.push_back({peer.id, status.configuration.IsVoter(peer.id), peer.received,
                              peer.written, peer.flushed, peer.applied});
   }
+  const Lsn limit = RL_MUTANT(kFoldUncommitted) ? end_ : core_->commit();
+  if (limit > limit_) {
+    limit_ = limit;
+    store_.SetFoldLimit(limit_);
+    KeepTables();
+  }
   bool changed = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     changed = status.commit != status_.commit || status.copies != status_.copies ||
               status.role != status_.role || status.term != status_.term;
     status_ = std::move(status);
-  }
-  const Lsn limit = RL_MUTANT(kFoldUncommitted) ? end_ : core_->commit();
-  if (limit > limit_) {
-    limit_ = limit;
-    store_.SetFoldLimit(limit_);
-    KeepTables();
   }
   if (changed) listener_->OnProgress();
 }

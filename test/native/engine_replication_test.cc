@@ -80,7 +80,8 @@ TEST(engine_replication, what_nobody_else_has_is_rolled_back_and_kept_in_a_file)
   group.AwaitAgreement();
   const std::string agreed = AllRows(first, rows, ReadLevel::kDurable);
   group.Cut(first.id().value);
-  WriteRows(first, rows, "lost", 20);
+  const Lsn lost = WriteRows(first, rows, "lost", 20);
+  group.Await("the writes to be known", [&] { return first.status().end >= lost; });
   const std::unique_ptr<View> before = first.store().NewView();
   CHECK_OK(before->Renew());
   // Local readers see it, durable ones do not.
