@@ -2,6 +2,7 @@
 // needs to be right: no two disks are lost before the first is made good, no record loses all its
 // copies.
 #include <algorithm>
+#include <utility>
 
 #include "core/text.h"
 #include "sim_run.h"
@@ -177,12 +178,18 @@ bool SimRun::HitGroup(Fault fault) {
   }
 }
 
+// Of two with one version the one in the log of the later reign: the other was never committed, and
+// whoever it removed or left in place may not hear of that any more.
 const Configuration* SimRun::NewestConfiguration() const {
   const Configuration* newest = nullptr;
+  std::pair<uint64_t, Ballot> rank;
   for (const auto& member : context_.members) {
     if (!member->up()) continue;
     const Configuration& now = member->core().configuration();
-    if (now.version > 0 && (newest == nullptr || now.version > newest->version)) newest = &now;
+    const std::pair of(now.version, member->core().state().log.terms.last());
+    if (now.version == 0 || (newest != nullptr && of <= rank)) continue;
+    newest = &now;
+    rank = of;
   }
   return newest;
 }
