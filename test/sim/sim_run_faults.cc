@@ -178,15 +178,15 @@ bool SimRun::HitGroup(Fault fault) {
   }
 }
 
-// Of two with one version the one in the log of the later reign: the other was never committed, and
-// whoever it removed or left in place may not hear of that any more.
+// The one in the log of the latest reign, whatever its number: others were never committed, and
+// whoever has one of those may not belong to the group any more, nor hear of that.
 const Configuration* SimRun::NewestConfiguration() const {
   const Configuration* newest = nullptr;
-  std::pair<uint64_t, Ballot> rank;
+  std::pair<Ballot, uint64_t> rank;
   for (const auto& member : context_.members) {
     if (!member->up()) continue;
     const Configuration& now = member->core().configuration();
-    const std::pair of(now.version, member->core().state().log.terms.last());
+    const std::pair of(member->core().state().log.terms.last(), now.version);
     if (now.version == 0 || (newest != nullptr && of <= rank)) continue;
     newest = &now;
     rank = of;
