@@ -76,6 +76,14 @@ test('puts of different durability are settled each in its time', async (t) => {
   t.true(env.stat().log.written >= memory.end)
   const flushed = await database.put('c', 1)
   t.true(env.stat().log.durable >= flushed.end)
+  // A flush ends in the middle of these.
+  const checks: Promise<void>[] = []
+  for (let i = 0; i < 100; i += 1) {
+    const put = database.put(`${i}`, 'x'.repeat(20_000))
+    checks.push(put.then(({ end }) => void t.true(env.stat().log.durable >= end, `${i}`)))
+    await setImmediate()
+  }
+  await Promise.all(checks)
 })
 
 test('puts of one turn with different durability are different commits', async (t) => {
