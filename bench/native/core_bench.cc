@@ -2,15 +2,11 @@
 //
 //   core_bench [BLOCKS]
 //
-// A primary with two and with six replicas, and a replica, are given what a
-// busy group gives them. Every kind of step runs in blocks of some hundred,
-// timed by the thread's own clock; blocks of all kinds follow one another, so
-// that a slow spell of the machine hits all of them, and a line shows the
-// median block. What a step hands out is looked at and thrown away, so memory
-// is used again as a driver would. Messages are changed in place: to decode
-// them is not the core's work.
-#include <time.h>
-
+// A primary with two and with six replicas, and a replica, are given what a busy group gives them.
+// Every kind of step runs in blocks of some hundred, timed by the thread's own clock; blocks of all
+// kinds follow one another, so that a slow spell of the machine hits all of them, and a line shows
+// the median block. What a step hands out is looked at and thrown away, so memory is used again as
+// a driver would. Messages are changed in place: to decode them is not the core's work.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +16,7 @@
 
 #include "base/check.h"
 #include "core/replicator.h"
+#include "measure.h"
 
 namespace ringleader {
 namespace {
@@ -27,12 +24,6 @@ namespace {
 constexpr size_t kBlock = 256;
 constexpr uint64_t kBatchBytes = 16'384;  // of records, in one message
 constexpr Nanos kMillisecond = 1'000'000;
-
-Nanos CpuNow() {
-  timespec now{};
-  RL_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0);
-  return static_cast<Nanos>(now.tv_sec) * 1'000'000'000 + static_cast<Nanos>(now.tv_nsec);
-}
 
 CoreOptions OptionsOf(uint32_t id) {
   CoreOptions options;
@@ -67,14 +58,13 @@ class Series {
 
   template <typename Block>
   void Time(size_t steps, const Block& block) {
-    const Nanos begin = CpuNow();
+    const double begin = ThreadCpu();
     block();
-    nanos_.push_back(static_cast<double>(CpuNow() - begin) / static_cast<double>(steps));
+    nanos_.push_back((ThreadCpu() - begin) * 1e9 / static_cast<double>(steps));
   }
-  void Print() {
-    std::sort(nanos_.begin(), nanos_.end());
-    std::printf("%-44s %7.0f ns a step (least %.0f)\n", name_.c_str(), nanos_[nanos_.size() / 2],
-                nanos_.front());
+  void Print() const {
+    std::printf("%-44s %7.0f ns a step (least %.0f)\n", name_.c_str(), Median(nanos_),
+                Quantile(nanos_, 0));
   }
 
  private:

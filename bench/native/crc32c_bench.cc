@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/crc32c.h"
+#include "measure.h"
 
 namespace ringleader {
 namespace {
@@ -39,12 +40,6 @@ double NanosPerCall(const Series& series, const std::vector<uint8_t>& data) {
   g_result = crc;
   const std::chrono::duration<double, std::nano> spent = std::chrono::steady_clock::now() - begin;
   return spent.count() / static_cast<double>(series.calls);
-}
-
-double Median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 int Main(const std::vector<size_t>& sizes) {

@@ -5,7 +5,6 @@
 // log formed itself. Disks are noisy, so the two alternate in short windows and each ratio is that
 // of two neighbours; medians over all windows. Flushing: fdatasync after every group, both sides.
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -21,6 +20,7 @@
 
 #include "log/log.h"
 #include "log/segment_scanner.h"
+#include "measure.h"
 
 namespace ringleader {
 namespace {
@@ -28,40 +28,6 @@ namespace {
 constexpr double kRunSeconds = 0.15;  // of one window
 constexpr size_t kRunAppends = 64;
 constexpr uint64_t kBareFileBytes = uint64_t{64} << 20;
-
-double Now() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double ThreadCpu() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-[[noreturn]] void Die(const Status& status) {
-  std::fprintf(stderr, "log_bench: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-void Must(const Status& status) {
-  if (!status.ok()) Die(status);
-}
-
-template <typename T>
-T Must(Result<T> result) {
-  if (!result.ok()) Die(result.status());
-  return std::move(result).value();
-}
-
-double Quantile(std::vector<double> values, double share) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(static_cast<double>(values.size() - 1) * share)];
-}
-
-double Median(const std::vector<double>& values) { return Quantile(values, 0.5); }
 
 // A log whose segments are recycled as soon as they are flushed, as under a base tree.
 class Subject {

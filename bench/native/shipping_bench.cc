@@ -4,8 +4,6 @@
 // and appended as a replica appends it, in runs of 1 MiB. All three in each round, by processor
 // time of their thread, so that other load on the machine counts little; medians over the rounds.
 // Nothing is flushed but where a segment ends; DIRECTORY had better be in memory.
-#include <time.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +14,7 @@
 
 #include "engine/hard_state_file.h"
 #include "log/log.h"
+#include "measure.h"
 
 namespace ringleader {
 namespace {
@@ -23,32 +22,6 @@ namespace {
 constexpr uint64_t kLogBytes = uint64_t{48} << 20;  // of one round
 constexpr uint64_t kRunBytes = uint64_t{1} << 20;
 const Id128 kGroup{1};
-
-[[noreturn]] void Die(const Status& status) {
-  std::fprintf(stderr, "shipping_bench: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-void Must(const Status& status) {
-  if (!status.ok()) Die(status);
-}
-
-template <typename T>
-T Must(Result<T> result) {
-  if (!result.ok()) Die(result.status());
-  return std::move(result).value();
-}
-
-double ThreadCpu() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // A member with room for a round: its segments are made outside of what is measured.
 std::unique_ptr<Log> OpenMember(const std::string& directory) {
@@ -99,7 +72,9 @@ void Round(const std::string& directory, size_t size, Costs* costs) {
     }
     replay += ThreadCpu() - began;
   }
-  if (replica->Stat().tail != stat.tail) Die(Status(Code::kCorruption, "not all has arrived"));
+  if (replica->Stat().tail != stat.tail) {
+    Must(Status(Code::kCorruption, "not all has arrived"));
+  }
   costs->read.push_back(read);
   costs->replay.push_back(replay);
   Must(primary->Close());

@@ -1,10 +1,8 @@
-// What the benches of the store share: clocks, rows, and a store that is loaded, written and read.
+// What the benches of the store share: rows, and a store that is loaded, written and read.
 //
 // Keys of 16 bytes, scattered over the key space, values of 100, random rows. A failure ends the
 // program.
 #pragma once
-
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -17,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "measure.h"
 #include "store/operations.h"
 #include "store/store.h"
 
@@ -26,31 +25,6 @@ inline constexpr size_t kKeyBytes = 16;
 inline constexpr size_t kValueBytes = 100;
 inline constexpr size_t kRun = 64;  // commits handed over together
 inline constexpr size_t kOutstanding = 1000;
-
-inline double Seconds(clockid_t clock) {
-  timespec now;
-  clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-inline double Now() { return Seconds(CLOCK_MONOTONIC); }
-inline double ThreadCpu() { return Seconds(CLOCK_THREAD_CPUTIME_ID); }
-
-inline void Must(const Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "bench: %s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T Must(Result<T> result) {
-  Must(result.status());
-  return std::move(result).value();
-}
-
-inline double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 class RandomNumbers {
  public:
