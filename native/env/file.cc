@@ -1,6 +1,14 @@
 #include "env/file.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace ringleader {
+namespace {
+
+constexpr uint64_t kCopyStepBytes = uint64_t{1} << 20;
+
+}  // namespace
 
 std::string JoinPath(std::string_view directory, std::string_view name) {
   std::string path(directory);
@@ -24,6 +32,17 @@ Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_v
   return Status(Code::kCorruption, std::string(what) + ": ends at byte " +
                                        std::to_string(offset + got) + ", " +
                                        std::to_string(into.size() - got) + " bytes early");
+}
+
+Status CopyBytes(File& from, File& to, uint64_t size, std::string_view what) {
+  std::vector<uint8_t> buffer(std::min(size, kCopyStepBytes));
+  for (uint64_t at = 0; at < size;) {
+    const uint64_t step = std::min<uint64_t>(size - at, buffer.size());
+    RL_RETURN_IF_ERROR(ReadExactly(from, at, MutableBytes(buffer).first(step), what));
+    RL_RETURN_IF_ERROR(to.WriteAt(at, Bytes(buffer).first(step)));
+    at += step;
+  }
+  return Status::Ok();
 }
 
 }  // namespace ringleader

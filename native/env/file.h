@@ -83,5 +83,7 @@ std::string ParentPath(std::string_view path);
 
 // Reads exactly into.size() bytes; a short file is kCorruption.
 Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_view what);
+// The first `size` bytes of one file over those of the other, unflushed; errors as ReadExactly's.
+Status CopyBytes(File& from, File& to, uint64_t size, std::string_view what);
 
 }  // namespace ringleader

@@ -1,15 +1,11 @@
 #include "log/archive.h"
 
-#include <algorithm>
 #include <memory>
-#include <vector>
 
 #include "log/segment_walk.h"
 
 namespace ringleader {
 namespace {
-
-constexpr size_t kCopyStepBytes = size_t{1} << 20;
 
 Status CheckWhole(std::unique_ptr<File> file, const Id128& group_id, Lsn start,
                   uint64_t segment_bytes) {
@@ -21,17 +17,6 @@ Status CheckWhole(std::unique_ptr<File> file, const Id128& group_id, Lsn start,
   }
 }
 
-Status CopyBytes(File& from, File& to, uint64_t size) {
-  std::vector<uint8_t> buffer(std::min<uint64_t>(size, kCopyStepBytes));
-  for (uint64_t at = 0; at < size;) {
-    const uint64_t step = std::min<uint64_t>(size - at, buffer.size());
-    RL_RETURN_IF_ERROR(ReadExactly(from, at, MutableBytes(buffer).first(step), "segment"));
-    RL_RETURN_IF_ERROR(to.WriteAt(at, Bytes(buffer).first(step)));
-    at += step;
-  }
-  return to.SyncData();
-}
-
 }  // namespace
 
 Status ArchiveSegment(Env& env, const SegmentFiles& files, const Id128& group_id, Lsn start,
@@ -40,7 +25,8 @@ Status ArchiveSegment(Env& env, const SegmentFiles& files, const Id128& group_id
   const std::string name = JoinPath(archive, SegmentName(start));
   const std::string temporary = name + ".tmp";
   RL_ASSIGN_OR_RETURN(std::unique_ptr<File> to, env.files.Open(temporary, OpenMode::kCreateEmpty));
-  RL_RETURN_IF_ERROR(CopyBytes(*from, *to, files.segment_bytes()));
+  RL_RETURN_IF_ERROR(CopyBytes(*from, *to, files.segment_bytes(), SegmentName(start)));
+  RL_RETURN_IF_ERROR(to->SyncData());
   // The copy is what will be read one day, so the copy is what is checked.
   RL_RETURN_IF_ERROR(CheckWhole(std::move(to), group_id, start, files.segment_bytes()));
   RL_RETURN_IF_ERROR(env.files.Rename(temporary, name));

@@ -113,7 +113,7 @@ Result<bool> IsKept(Env& env, const std::string& path, const DiscardedHead& head
 // The directory, under a name that lasts. One that is there already gets its name anew: whoever
 // made it may have died before it flushed the name, or failed to, and then no later flush says
 // anything about it.
-Status MakeLast(Env& env, const std::string& path) {
+Status MakeLasting(Env& env, const std::string& path) {
   const std::string aside = path + kAsideSuffix;
   const Status back = env.files.Rename(aside, path);
   if (!back.ok() && back.code() != Code::kNotFound) return back;
@@ -126,23 +126,12 @@ Status MakeLast(Env& env, const std::string& path) {
   return env.files.SyncDirectory(ParentPath(path));
 }
 
-Status CopyFile(File& from, File& to) {
-  RL_ASSIGN_OR_RETURN(const uint64_t size, from.Size());
-  std::vector<uint8_t> bytes;
-  for (uint64_t at = 0; at < size; at += bytes.size()) {
-    bytes.resize(std::min<uint64_t>(kStepBytes, size - at));
-    RL_RETURN_IF_ERROR(ReadExactly(from, at, bytes, kDiscardedDirectoryName));
-    RL_RETURN_IF_ERROR(to.WriteAt(at, bytes));
-  }
-  return Status::Ok();
-}
-
 }  // namespace
 
 Result<std::optional<std::string>> SaveDiscarded(Env& env, const std::string& directory, Log& log,
                                                  Lsn fork, Term counter, uint64_t incarnation) {
   const std::string into = JoinPath(directory, kDiscardedDirectoryName);
-  RL_RETURN_IF_ERROR(MakeLast(env, into));
+  RL_RETURN_IF_ERROR(MakeLasting(env, into));
   const std::string path = JoinPath(into, FileName(fork, counter, incarnation));
   const std::string temporary = path + ".tmp";
   DiscardedHead head;
@@ -163,7 +152,8 @@ Result<std::optional<std::string>> SaveDiscarded(Env& env, const std::string& di
     if (kept) {
       RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> longer,
                           env.files.Open(path, OpenMode::kRead));
-      RL_RETURN_IF_ERROR(CopyFile(*longer, *file));
+      RL_ASSIGN_OR_RETURN(const uint64_t size, longer->Size());
+      RL_RETURN_IF_ERROR(CopyBytes(*longer, *file, size, kDiscardedDirectoryName));
     }
     return RL_MUTANT(kDiscardUnflushed) ? Status::Ok() : file->SyncData();
   };

@@ -7,8 +7,6 @@
 namespace ringleader {
 namespace {
 
-constexpr size_t kCopyStepBytes = size_t{1} << 20;
-
 // Missing, or empty but for directories that an earlier copy has left behind empty.
 Status CheckTarget(Env& env, const std::string& directory) {
   const auto info = env.files.Info(directory);
@@ -162,13 +160,7 @@ Status DirectoryCopy::WriteBase(const std::function<Status(const Sink& sink)>& w
 Status DirectoryCopy::CopySegment(File& from, Lsn start, uint64_t bytes) {
   RL_ASSIGN_OR_RETURN(const auto to, segments_.Open(start, OpenMode::kCreateEmpty));
   RL_RETURN_IF_ERROR(to->Allocate(0, segments_.segment_bytes()));
-  std::vector<uint8_t> buffer(std::min<uint64_t>(bytes, kCopyStepBytes));
-  for (uint64_t at = 0; at < bytes;) {
-    const uint64_t step = std::min<uint64_t>(bytes - at, buffer.size());
-    RL_RETURN_IF_ERROR(ReadExactly(from, at, MutableBytes(buffer).first(step), SegmentName(start)));
-    RL_RETURN_IF_ERROR(to->WriteAt(at, Bytes(buffer).first(step)));
-    at += step;
-  }
+  RL_RETURN_IF_ERROR(CopyBytes(from, *to, bytes, SegmentName(start)));
   return to->SyncData();
 }
 

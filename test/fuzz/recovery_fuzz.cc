@@ -16,6 +16,7 @@
 #include "base/coding.h"
 #include "base/crc32c.h"
 #include "env/sim/sim_env.h"
+#include "input.h"
 #include "log/log.h"
 
 namespace ringleader {
@@ -72,26 +73,9 @@ class Original {
   std::unique_ptr<Log> log_;
 };
 
-// Takes numbers from the input; zeros once it is used up.
-class Input {
- public:
-  explicit Input(Bytes bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  uint64_t Take(size_t count) {
-    uint64_t value = 0;
-    for (; count > 0 && !bytes_.empty(); --count, bytes_ = bytes_.subspan(1)) {
-      value = (value << 8) | bytes_[0];
-    }
-    return value;
-  }
-
- private:
-  Bytes bytes_;
-};
-
 class Damage {
  public:
-  Damage(Env& env, Input& input) : env_(env), input_(input) {}
+  Damage(Env& env, FuzzInput& input) : env_(env), input_(input) {}
 
   void Apply() {
     for (int edits = 0; !input_.empty() && edits < 32; ++edits) One();
@@ -180,7 +164,7 @@ class Damage {
   static void Ignore(const Status& status) { (void)status; }
 
   Env& env_;
-  Input& input_;
+  FuzzInput& input_;
   bool sealed_ = false;
 };
 
@@ -200,7 +184,7 @@ void CheckReading(Log& log, bool sealed) {
 
 void Fuzz(Bytes bytes) {
   static Original& original = *new Original();  // kept: opening it again costs more than the rest
-  Input input(bytes);
+  FuzzInput input(bytes);
   SimWorld world({.seed = 3}, original.Copy());
   SimProcess& process = world.StartProcess();
   Damage damage(process.env(), input);

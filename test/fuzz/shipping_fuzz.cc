@@ -17,6 +17,7 @@
 #include "base/coding.h"
 #include "base/crc32c.h"
 #include "env/sim/sim_env.h"
+#include "input.h"
 #include "log/log.h"
 
 namespace ringleader {
@@ -73,26 +74,9 @@ std::vector<uint8_t> MakeOriginal() {
   return bytes;
 }
 
-// Takes numbers from the input; zeros once it is used up.
-class Input {
- public:
-  explicit Input(Bytes bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  uint64_t Take(size_t count) {
-    uint64_t value = 0;
-    for (; count > 0 && !bytes_.empty(); --count, bytes_ = bytes_.subspan(1)) {
-      value = (value << 8) | bytes_[0];
-    }
-    return value;
-  }
-
- private:
-  Bytes bytes_;
-};
-
 class Damage {
  public:
-  Damage(Input& input, std::vector<uint8_t>& bytes) : input_(input), bytes_(bytes) {}
+  Damage(FuzzInput& input, std::vector<uint8_t>& bytes) : input_(input), bytes_(bytes) {}
 
   void Apply(size_t edits) {
     for (; edits > 0 && !input_.empty() && !bytes_.empty(); --edits) One();
@@ -169,7 +153,7 @@ class Damage {
     sealed_ = true;
   }
 
-  Input& input_;
+  FuzzInput& input_;
   std::vector<uint8_t>& bytes_;
   bool sealed_ = false;
 };
@@ -180,7 +164,7 @@ struct Told {
 };
 
 // Appends in runs, until all of it is there or is refused.
-void Append(Log& log, Bytes bytes, Input& input, Told* told) {
+void Append(Log& log, Bytes bytes, FuzzInput& input, Told* told) {
   for (Lsn from;;) {
     const uint64_t size = std::min<uint64_t>(input.Take(2) + 1, bytes.size() - from.value);
     const Bytes run = input.empty() ? bytes.subspan(from.value) : bytes.subspan(from.value, size);
@@ -224,7 +208,7 @@ void CheckLog(Log& log, Bytes bytes, const Told& told) {
 
 void Fuzz(Bytes data) {
   static const std::vector<uint8_t>& original = *new std::vector<uint8_t>(MakeOriginal());
-  Input input(data);
+  FuzzInput input(data);
   std::vector<uint8_t> bytes = original;
   Damage damage(input, bytes);
   damage.Apply(input.Take(1) % 8);
