@@ -148,8 +148,7 @@ StoreWriter& StoreHandle::writer() { return *static_cast<Parts*>(parts())->write
 // Views and transactions must be gone before the store is.
 void StoreHandle::DropOwn() { reader_->Drop(); }
 
-// --- commits
-// --------------------------------------------------------------------------------------
+// --- commits -------------------------------------------------------------------------------------
 
 // submit(count): the batch in the shared memory; see StoreWriter.
 Napi::Value StoreHandle::Submit(const Napi::CallbackInfo& info) {
@@ -212,8 +211,7 @@ Napi::Value StoreHandle::ReadLog(const Napi::CallbackInfo& info) {
   return ReaderHandle::Make(info.Env(), *this, ToLsn(info[0]));
 }
 
-// --- databases
-// ------------------------------------------------------------------------------------
+// --- databases -----------------------------------------------------------------------------------
 
 // databases() => { state, list: [{ name, id, metadata }] }
 Napi::Value StoreHandle::Databases(const Napi::CallbackInfo& info) {
@@ -284,8 +282,7 @@ Napi::Value StoreHandle::CountRows(const Napi::CallbackInfo& info) {
   });
 }
 
-// --- the whole
-// ------------------------------------------------------------------------------------
+// --- the whole -----------------------------------------------------------------------------------
 
 // reserve(timeoutMs) => Promise<ticket>
 Napi::Value StoreHandle::Reserve(const Napi::CallbackInfo& info) {

@@ -110,8 +110,7 @@ void StoreReader::Drop() {
   idle_transactions_.clear();
 }
 
-// --- slots
-// ----------------------------------------------------------------------------------------
+// --- slots ---------------------------------------------------------------------------------------
 
 Bytes StoreReader::KeyOf(uint32_t bytes) const {
   RL_CHECK(bytes >= kRowPrefixBytes && bytes <= kKeysBytes);
@@ -236,8 +235,7 @@ Result<std::optional<Database>> StoreReader::FindIn(uint32_t slot, const std::st
   return FindDatabase(found->transaction->view(), name);
 }
 
-// --- reading
-// --------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------
 
 Result<int32_t> StoreReader::Prepare(uint32_t slot) {
   if (slot != kOwnSlot) return 0;
@@ -376,8 +374,7 @@ napi_value StoreReader::GetMany(napi_env env, napi_callback_info info) {
   return done.ok() ? Integer(env, done.value()) : Throw(env, done.status());
 }
 
-// --- ranges
-// ---------------------------------------------------------------------------------------
+// --- ranges --------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<MergeCursor>> StoreReader::SeekStart(const Walk& walk) {
   Slot* slot = SlotOf(walk.slot);
@@ -451,8 +448,7 @@ napi_value StoreReader::Range(napi_env env, napi_callback_info info) {
   return rows.ok() ? Integer(env, rows.value()) : Throw(env, rows.status());
 }
 
-// --- slots, as JavaScript sees them
-// ---------------------------------------------------------------
+// --- slots, as JavaScript sees them --------------------------------------------------------------
 
 napi_value StoreReader::OpenView(napi_env env, napi_callback_info info) {
   uint32_t words[1];
@@ -522,8 +518,7 @@ napi_value StoreReader::MakeGuard(napi_env env, napi_callback_info info) {
   return object;
 }
 
-// --- writes of transactions
-// -----------------------------------------------------------------------
+// --- writes of transactions ----------------------------------------------------------------------
 
 napi_value StoreReader::Put(napi_env env, napi_callback_info info) {
   uint32_t words[3];

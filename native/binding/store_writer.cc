@@ -61,8 +61,7 @@ void StoreWriter::Define(Napi::Env env, Napi::Object memory) {
   results_ = static_cast<double*>(share("results", kBatchRecords * kNumbersPerResult * 8));
 }
 
-// --- on the queue's thread, too
-// -------------------------------------------------------------------
+// --- on the queue's thread, too ------------------------------------------------------------------
 
 size_t StoreWriter::Run(std::span<StoreSubmission> items) {
   std::vector<Commit*> commits;
@@ -82,8 +81,7 @@ void StoreWriter::RunOne(StoreSubmission& item) {
   store_.log().Request(item.commit.appended.end, item.level);
 }
 
-// --- on the JavaScript thread
-// ---------------------------------------------------------------------
+// --- on the JavaScript thread --------------------------------------------------------------------
 
 void StoreWriter::AddAtomic(Bytes bytes, StoreSubmission* item) {
   RL_CHECK(bytes.size() >= kAtomicHeaderBytes);

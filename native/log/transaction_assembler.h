@@ -33,7 +33,6 @@ class TransactionAssembler {
   void Reset() { open_ = false; }
 
   // The first record of one has come by, and not the last.
-  bool open() const { return open_; }
   const LogEntry& entry() const { return entry_; }
 
  private:

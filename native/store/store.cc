@@ -232,8 +232,7 @@ Result<uint64_t> Store::EstimateRows(DatabaseId database) {
   return static_cast<uint64_t>(std::max(rows, 0.0));
 }
 
-// --- another member's log
-// -------------------------------------------------------------------------
+// --- another member's log ------------------------------------------------------------------------
 
 ShippedAppend Store::AppendShipped(Lsn from, Bytes raw) {
   constexpr int kMostRefreshes = 1000;

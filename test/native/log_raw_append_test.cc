@@ -315,8 +315,7 @@ TEST(log_raw_append, a_flip_anywhere_is_met) {
   }
 }
 
-// --- records whose checksums fit, and which have no place here
-// -------------------------------------
+// --- records whose checksums fit, and which have no place here -----------------------------------
 
 // Raw records made by hand, behind what a log has.
 class Forger {

@@ -202,8 +202,7 @@ TEST(store_cursor, damage_is_reported_and_ends_the_walk) {
   CHECK(!cursor->valid());
 }
 
-// --- against a reference
-// --------------------------------------------------------------------------
+// --- against a reference -------------------------------------------------------------------------
 
 using Reference = std::map<std::string, std::string>;
 

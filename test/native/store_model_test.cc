@@ -119,8 +119,7 @@ class Campaign {
     }
   }
 
-  // --- members
-  // ------------------------------------------------------------------------------------
+  // --- members -----------------------------------------------------------------------------------
 
   MemberState& Any() { return members_[choices_.Below(kMembers)]; }
   MemberState& Other(const MemberState& member) {
@@ -159,8 +158,7 @@ class Campaign {
     CheckWhole(member, 0, member.views.at(0));
   }
 
-  // --- databases
-  // ----------------------------------------------------------------------------------
+  // --- databases ---------------------------------------------------------------------------------
 
   uint64_t Now(MemberState& member) {
     member.views.erase(kNumbers);
@@ -209,8 +207,7 @@ class Campaign {
     return *at;
   }
 
-  // --- commits
-  // ------------------------------------------------------------------------------------
+  // --- commits -----------------------------------------------------------------------------------
 
   std::optional<std::string> SomeValue() {
     if (choices_.OneIn(3)) return std::nullopt;
@@ -306,8 +303,7 @@ class Campaign {
     CheckWhole(other, 0, other.views.at(0));
   }
 
-  // --- views
-  // --------------------------------------------------------------------------------------
+  // --- views -------------------------------------------------------------------------------------
 
   void TakeView(MemberState& member, int number) {
     const uint64_t lsn = member.process->AskNumber({"view", std::to_string(number)});
@@ -383,8 +379,7 @@ class Campaign {
     }
   }
 
-  // --- transactions
-  // -------------------------------------------------------------------------------
+  // --- transactions ------------------------------------------------------------------------------
 
   void BeginOne(MemberState& member) {
     const int number = static_cast<int>(choices_.Below(kNumbers));

@@ -169,8 +169,7 @@ TEST(store_view, is_refused_where_no_reader_place_is_left) {
   CHECK(views.back()->held());
 }
 
-// --- the order in which a view is taken
-// -----------------------------------------------------------
+// --- the order in which a view is taken ----------------------------------------------------------
 
 // The host's shared memory, with something happening whenever an area of it is opened.
 class WatchedMemory final : public SharedMemory {
@@ -258,8 +257,7 @@ TEST(store_view, misses_nothing_that_is_folded_while_it_is_taken) {
   other.Join();
 }
 
-// --- at once
-// --------------------------------------------------------------------------------------
+// --- at once -------------------------------------------------------------------------------------
 
 // Every transaction writes the same number to all rows; whoever sees two numbers has seen half of
 // one. Generations fill, freeze, are folded and retired all the while.
