@@ -105,6 +105,14 @@ enum class Mutant : uint8_t {
   kLeaseIgnoresDrift,          // a lease is held as long as if all clocks ran alike
   kCountUnknownSwap,           // a swap that nobody answers for counts as done
   kForgetSwap,                 // a swap that nobody answered for is over when it is read again
+  kAppointLoser,               // who has lost its election meanwhile leads without one
+  kCountUnknownDisk,           // a copy on an unknown disk counts as one on another disk
+  kSurviveInherited,           // what is inherited survives before the reign's first record
+  kJudgeByEnd,                 // whatever is committed up to there is the transaction asked for
+  kLookOnce,                   // a reader of the board does not look whether it has changed
+  kFillInPlace,                // the image of the board that counts is the one that is filled
+  kServeByOldRound,            // a round answers tickets that were asked for after it began
+  kShareRole,                  // a second process may drive the replication
   kTrustControl,               // recovery acts on a control page that may not be on the disk
   kFoldUncommitted,            // a member's base may hold what the group has not committed
   kDiscardUnkept,              // what a member rolls back is kept in no file

@@ -116,7 +116,7 @@ void Replicator::On(const CallElection& event) {
   StartCanvass(event.timeout > 0 ? event.timeout : options_.election_timeout);
 }
 
-void Replicator::On(const LeadNow&) {
+void Replicator::On(const LeadNow& event) {
   ElectionState& election = state_.election;
   const PromiseState& promise = state_.promise;
   if (state_.role == Role::kPrimary) {
@@ -127,7 +127,13 @@ void Replicator::On(const LeadNow&) {
     Tell(NoticeKind::kChangeRefused).reason = "this member may not lead unelected";
     return;
   }
-  if (election.phase == ElectionPhase::kWon && election.candidate == promise.hard.promised) {
+  const bool won =
+      election.phase == ElectionPhase::kWon && election.candidate == promise.hard.promised;
+  if (!event.won.none() && !(won && election.candidate == event.won) && !RL_MUTANT(kAppointLoser)) {
+    Tell(NoticeKind::kChangeRefused).reason = "the election that was won is over";
+    return;
+  }
+  if (won) {
     Lead();
     return;
   }

@@ -119,8 +119,12 @@ struct WitnessAnswer {
 
 // What the application or the group manager asks for.
 //
-// Lead without an election (base API: start('primary')).
-struct LeadNow {};
+// Base API, start('primary'): lead. `won`: after the election that was won under this ballot
+// (Notice::term of kElected), or not at all where something has come in between. None: whoever was
+// elected or not.
+struct LeadNow {
+  Ballot won = {};
+};
 // Follow (base API: start('replica'), or step down).
 struct FollowNow {};
 // Call an election. 0 = what the configuration says (base API: all that is known of).

@@ -173,6 +173,7 @@ struct Ack {
   // to find how far the two are the same.
   Position end;
   std::vector<TermStart> terms;
+  uint64_t disk = 0;  // that the copy lies on, a number to tell disks apart; 0 = unknown
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("sent_at", self.sent_at);
@@ -183,6 +184,7 @@ struct Ack {
     field("applied", self.applied);
     field("end", self.end);
     field("terms", self.terms);
+    field("disk", self.disk);
   }
 };
 

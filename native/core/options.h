@@ -55,6 +55,7 @@ struct CoreOptions {
   bool delayed_sync = false;       // a replica asks for nothing until it is told to
   bool peer_to_peer = true;        // gaps may be filled by other replicas
 
+  uint64_t disk = 0;             // under this member's log, for those who count copies; 0 = unknown
   std::vector<uint8_t> contact;  // told to the others; at most kMaxContactBytes
 };
 

@@ -128,6 +128,7 @@ void Replicator::On(const Message& message, const Ack& ack) {
   peer->written = std::max(peer->written, ack.written);
   peer->flushed = std::max(peer->flushed, ack.flushed);
   peer->applied = std::max(peer->applied, ack.applied);
+  peer->disk = ack.disk;
   peer->broken = ack.problem == AckProblem::kBroken;
   if (ack.problem == AckProblem::kGap || ack.problem == AckProblem::kFork) {
     Resync(*peer, ack);

@@ -32,6 +32,7 @@ struct Progress {
   Nanos heard_at = 0;  // last message of this ballot
   // When the newest heartbeat that it has answered was sent: at that time, and later, it followed.
   Nanos echoed = 0;
+  uint64_t disk = 0;  // as its newest Ack says
 
   static constexpr auto Fields(auto& self, auto&& field) {
     field("id", self.id);
@@ -46,6 +47,7 @@ struct Progress {
     field("applied", self.applied);
     field("heard_at", self.heard_at);
     field("echoed", self.echoed);
+    field("disk", self.disk);
   }
 };
 

@@ -254,6 +254,7 @@ void Replicator::SendAck() {
     ack.end = log.terms.PositionAt(log.end);
     ack.terms = log.terms.Newest(kMaxTermsInMessage);
   }
+  ack.disk = options_.disk;
   replica.ack_due = false;
   replica.problem = AckProblem::kNone;
   SendTo(replica.primary, std::move(ack));

@@ -35,10 +35,13 @@ struct BoardReads {
   bool operator==(const BoardReads&) const = default;
 };
 
-// Positions are true as of `history`: once the log has been rolled back since (Log::RolledBack),
-// what they say about an end above the roll-back is of another history.
+// Positions are true as of `history`. They say something about a transaction where its
+// Appended::history is not above that one and Log::RolledBack, asked afterwards, knows of no
+// roll-back of it: else it and the board are of different histories.
 struct BoardState {
-  uint32_t holder_pid = 0;  // who has the replication role, 0 = nobody: then this is how it was
+  // Who has taken the replication role last, 0 where it was given up. It may have died since: what
+  // stands here is then how things were.
+  uint32_t holder_pid = 0;
   Role role = Role::kReplica;
   Ballot term;       // of the reign that this member leads or follows; none where it does neither
   MemberId self;     // kNobody: the environment has not been a member since its region was made
@@ -69,6 +72,10 @@ struct BoardState {
 
 // How much older than the primary's this member's data may be, by `now` (Clock::MonotonicNanos). 0
 // on a primary, UINT64_MAX where nothing is known.
-uint64_t LagNs(const BoardState& state, uint64_t now);
+inline uint64_t LagNs(const BoardState& state, uint64_t now) {
+  if (state.role == Role::kPrimary) return 0;
+  if (state.fresh_ns == 0) return UINT64_MAX;
+  return now > state.fresh_ns ? now - state.fresh_ns : 0;
+}
 
 }  // namespace ringleader

@@ -42,17 +42,17 @@ Lsn Reached(const BoardState& state, const CopyRule& rule);
 
 // What a transaction that ends at `end` survives.
 struct Survival {
-  bool process = false;       // the end of this process
-  bool power = false;         // power failure of every machine at once
+  bool process = false;       // the end of this process, and of all others: appended is enough
+  bool power = false;         // power failure of every machine at once: some disk has it
   bool any_one_disk = false;  // the loss of any one disk
   bool election = false;      // any election: flushed where every V voters that elect meet it
 
   bool operator==(const Survival&) const = default;
 };
 
-// `local_written`, `local_flushed`: of this environment's log (Log::End), in the history that the
-// transaction belongs to. `end`: as Appended::end; the transaction has not been rolled back.
-Survival Survives(const BoardState& state, Lsn end, Lsn local_written, Lsn local_flushed);
+// `end`: as Appended::end, of a transaction that has not been rolled back. `local_flushed`: of this
+// environment's log (Log::End).
+Survival Survives(const BoardState& state, Lsn end, Lsn local_flushed);
 
 // Names a transaction for every member of the group: the end of it, and the ballot of the primary
 // that wrote it. No two transactions of a group have the same one.
@@ -74,7 +74,8 @@ enum class TokenFate : uint8_t {
 TokenFate Judge(const BoardState& state, const Token& token);
 
 // The ballot under which the transaction that ends at `end` was written, by this member's log. The
-// history has to be state.history still. None where the board does not know.
+// history has to be state.history still. None where the board does not know, or not yet: `end` may
+// be newer than what it was told of.
 Ballot TermAt(const BoardState& state, Lsn end);
 
 }  // namespace ringleader

@@ -49,8 +49,8 @@ class GroupBoard {
   static Result<GroupBoard> Of(Env& env, Log& log);
 
   // One consistent look. Nothing published yet: a state with self == kNobody. kCorruption where
-  // the memory has been damaged; kBusy where it changes faster than it can be read. Reuses the
-  // capacity of `state`, which is changed only where kOk is returned.
+  // the memory has been damaged; kBusy where it changes faster than it can be read. `state` is
+  // changed only where kOk is returned.
   Status Look(BoardState* state) const;
   Result<BoardState> Look() const;
 
@@ -67,8 +67,9 @@ class GroupBoard {
   uint64_t AskRead();
 
   // --- of the holder of the role
-  // Does nothing, and makes no system call, where nothing but the counters would change.
-  void Publish(const BoardState& state);
+  // False, and nothing is done, where nothing but the counters would change. No system call where
+  // nobody sleeps.
+  bool Publish(const BoardState& state);
   // The newest ticket.
   uint64_t AskedReads() const;
   void SetHolder(uint32_t pid);
@@ -81,7 +82,7 @@ class GroupBoard {
   Env* env_;
   Log* log_;
   BoardLayout* layout_;
-  std::vector<uint64_t> published_;  // the words of the newest image: the holder's
+  std::vector<uint64_t> newest_, next_;  // images, of the holder
 };
 
 // The right to drive the environment's replication: one process of all, and one object in it. A

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/mutant.h"
+#include "engine/disk_identity.h"
 #include "wire/configuration_record.h"
 
 namespace ringleader {
@@ -13,6 +14,9 @@ namespace {
 constexpr uint64_t kMaxInboxBytes = uint64_t{64} << 20;
 constexpr size_t kTakenAtOnce = 256;
 constexpr uint64_t kLongestSleepNs = 1'000'000'000;
+// Rounds for the readers of all processes have ids of their own, and other ones in every run: an
+// answer that was on its way to an earlier one is not taken for an answer to this one.
+constexpr uint64_t kReadersRound = uint64_t{1} << 63;
 
 }  // namespace
 
@@ -34,12 +38,19 @@ Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::stri
   const ControlState& identity = store.log().identity();
   options.group_id = identity.group_id;
   options.incarnation = Incarnation(identity.incarnation);
+  if (options.disk == 0) options.disk = DiskIdentity(env, directory);
   RL_RETURN_IF_ERROR(CheckOptions(options));
+  RL_ASSIGN_OR_RETURN(const GroupBoard board, GroupBoard::Of(env, store.log()));
+  RL_ASSIGN_OR_RETURN(std::unique_ptr<ReplicationRole> role,
+                      ReplicationRole::Take(env, directory, board));
   std::unique_ptr<Replication> self(
       new Replication(env, directory, store, options, carrier, listener));
   RL_RETURN_IF_ERROR(self->Join());
   RL_ASSIGN_OR_RETURN(const Start start, self->ComeUp());
   self->core_.emplace(self->options_, start, env.clock.MonotonicNanos());
+  self->role_ = std::move(role);
+  self->board_ = board;
+  self->round_id_ = env.random.Next64() | kReadersRound;
   Replication* pump = self.get();
   self->disk_ = std::make_unique<DiskWorker>(env.threads, "rl-disk");
   self->pump_ = env.threads.Spawn("rl-pump", [pump] { pump->Run(); });
@@ -52,7 +63,9 @@ Replication::~Replication() {
   pump_.reset();
   disk_.reset();
   // Who wrote here as the primary does so no more.
-  if (core_) (void)log_.SetGate(Gate::Closed(GateReason::kStarting)).ok();
+  if (!core_) return;
+  (void)log_.SetGate(Gate::Closed(GateReason::kStarting)).ok();
+  TakeDown();
 }
 
 // The file of the group, and what keeps the log from going where the file does not reach.
@@ -245,6 +258,7 @@ void Replication::Step(Event event) {
   Outputs out;
   core_->Step({env_.clock.MonotonicNanos(), std::move(event)}, &out);
   ++steps_;
+  contacts_.Note(core_->state());
   Perform(out);
   if (!broken || failed_) return;
   // Nothing more is promised, and nothing more is done.
@@ -273,7 +287,9 @@ void Replication::Perform(const Outputs& out) {
     answers.emplace_back(SnapshotKept{piece.head.id, piece.offset, true});
   }
   for (const Notice& notice : out.events) listener_->OnNotice(notice);
-  for (const ReadReady& read : out.reads) listener_->OnRead(read);
+  for (const ReadReady& read : out.reads) {
+    if (!AnswerReaders(read)) listener_->OnRead(read);
+  }
   for (Event& answer : answers) Step(std::move(answer));
 }
 
@@ -293,6 +309,7 @@ void Replication::SaveHardState(const HardState& state) {
 void Replication::Publish() {
   const Status failure = log_.Failure();
   if (!failure.ok() && !failed_) Fail(failure);
+  AskForReaders();
   const CoreState& state = core_->state();
   GroupStatus status;
   status.role = state.role;
@@ -315,6 +332,7 @@ void Replication::Publish() {
     store_.SetFoldLimit(limit_);
     KeepTables();
   }
+  Show();
   bool changed = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -1,8 +1,9 @@
 // An environment's part in its group: the protocol of native/core, driven over the environment's
 // log and tables.
 //
-// One Replication per environment over all processes (the caller holds the replication role). A
-// thread of its own, the pump, does every step in this order: append, flush, send, apply, release.
+// One Replication per environment over all processes: it has the replication role (group_board.h),
+// and what it knows stands on the board, where every process of the environment reads it. A thread
+// of its own, the pump, does every step in this order: append, flush, send, apply, release.
 // It hears of what the writers of all processes append, of flushes, of messages and of commands,
 // and sleeps otherwise. What takes a disk long, saving a promise or rolling back, is done by a
 // second thread meanwhile; so the pump goes on with heartbeats and votes. JavaScript has no part in
@@ -28,7 +29,9 @@
 
 #include "base/status.h"
 #include "core/replicator.h"
+#include "engine/contact_times.h"
 #include "engine/disk_worker.h"
+#include "engine/group_board.h"
 #include "engine/group_tables.h"
 #include "engine/hard_state_file.h"
 #include "store/store.h"
@@ -83,7 +86,8 @@ struct GroupStatus {
 class Replication {
  public:
   // Makes the environment a member where it is none yet. `options.group_id` and `incarnation` are
-  // the environment's own and are filled in. Everything given must outlive the object.
+  // the environment's own and are filled in, and so is `disk` where it is 0. Everything given must
+  // outlive the object. kBusy names the process that drives the replication.
   static Result<std::unique_ptr<Replication>> Open(Env& env, const std::string& directory,
                                                    Store& store, CoreOptions options,
                                                    MessageCarrier* carrier,
@@ -141,6 +145,14 @@ class Replication {
   Lsn LastEndWithin(Lsn position) const;
   void KeepTables();
 
+  // --- replication_board.cc: what all processes are told, and what they ask for
+  void AskForReaders();
+  bool AnswerReaders(const ReadReady& read);
+  void Show();
+  void ShowMembers();
+  void ShowTerms();
+  void TakeDown();
+
   Env& env_;
   const std::string directory_;
   Store& store_;
@@ -149,7 +161,14 @@ class Replication {
   MessageCarrier* const carrier_;
   GroupListener* const listener_;
 
+  std::unique_ptr<ReplicationRole> role_;
+
   // Of the pump.
+  std::optional<GroupBoard> board_;
+  BoardState shown_;  // what stands on the board, or will at the end of this round
+  ContactTimes contacts_;
+  uint64_t round_ticket_ = 0;  // the newest that the round under way answers; 0 = none is
+  uint64_t round_id_ = 0;      // of the newest round, as the core knows it
   std::unique_ptr<HardStateFile> hard_state_;
   std::optional<Replicator> core_;
   GroupTables tables_;  // as they were saved last

@@ -142,6 +142,9 @@ class Log {
   // Does whatever housekeeping is due, in the calling thread.
   Status Tick();
 
+  // Shared memory for who replicates the environment, zeros at first; empty once closed.
+  MutableBytes Board() { return closed_ ? MutableBytes() : region().Board(); }
+
   const ControlState& identity() const { return attachment_->control; }
   const FileInfo& lock_info() const { return attachment_->lock_info(); }
   // The word behind End(Level::kMemory), for those who read it very often. Lives until Close.

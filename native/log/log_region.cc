@@ -11,6 +11,10 @@ namespace {
 
 constexpr char kAreaName[] = "region";
 
+constexpr uint64_t RegionBytes(uint64_t ring_bytes) {
+  return kRegionPageBytes + ring_bytes + kBoardBytes;
+}
+
 SharedAreas AreasOf(Env& env, const std::string& directory, const RegionInit& init) {
   FileInfo lock;
   lock.device = init.control_device;
@@ -88,7 +92,7 @@ Result<std::unique_ptr<LogRegion>> LogRegion::Create(Env& env, const std::string
   RL_CHECK(init.ring_bytes >= kMinRingBytes && (init.ring_bytes & (init.ring_bytes - 1)) == 0);
   RL_ASSIGN_OR_RETURN(
       SharedArea area,
-      AreasOf(env, directory, init).Create(kAreaName, kRegionPageBytes + init.ring_bytes));
+      AreasOf(env, directory, init).Create(kAreaName, RegionBytes(init.ring_bytes)));
   auto* layout = new (area.mapping->data()) RegionLayout();
   FillIn(env, *layout, init);
   // Last: a creator that dies on the way leaves a region without a valid header.
@@ -109,7 +113,7 @@ Status LogRegion::CheckHeader(SharedMapping& mapping, const RegionInit& expected
   }
   if (header.ring_bytes < kMinRingBytes || header.ring_bytes > kMaxRingBytes ||
       (header.ring_bytes & (header.ring_bytes - 1)) != 0 ||
-      mapping.size() != kRegionPageBytes + header.ring_bytes ||
+      mapping.size() != RegionBytes(header.ring_bytes) ||
       header.segment_bytes != expected.control.segment_bytes ||
       header.ring_bytes < SmallestRing(header.segment_bytes)) {
     return Status(Code::kCorruption, "region: sizes");

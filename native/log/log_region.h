@@ -1,11 +1,14 @@
 // The shared memory of an environment's log: what all its processes see at once.
 //
-//   header page | writer | positions | flusher | keeper | gate | ring
+//   header page | writer | positions | flusher | keeper | gate | ring | board
 //
 // The region lives exactly as long as somebody is attached. Whoever opens the environment while
 // nobody is attached salvages what an earlier region still holds (processes died, the machine did
 // not), recovers the log from the files and makes a new region; so there is one way to come up and
 // no need to trust a region further than its checksums reach.
+//
+// The board is bytes of who replicates the environment (engine/group_board.h): zeros in a new
+// region, and none of the log's business.
 //
 // Every word has one writer at a time; docs/CONCURRENCY.md has the whole table. Lock order:
 // writer, keeper, flusher, consumers.
@@ -31,8 +34,9 @@
 namespace ringleader {
 
 inline constexpr uint64_t kRegionMagic = 0x31474552474c5221;  // "!RLGREG1"
-inline constexpr uint32_t kRegionVersion = 4;
+inline constexpr uint32_t kRegionVersion = 5;
 inline constexpr size_t kRegionPageBytes = 8192;
+inline constexpr size_t kBoardBytes = 32768;
 inline constexpr uint64_t kMinRingBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kMaxRingBytes = uint64_t{4} << 30;
 inline constexpr uint64_t kDefaultRingBytes = uint64_t{32} << 20;
@@ -225,6 +229,7 @@ class LogRegion {
   void ZeroIn(Lsn at, uint64_t size);
   // The longest run of ring bytes from `at` on that lies in one piece, at most `size`.
   Bytes Piece(Lsn at, uint64_t size) const;
+  MutableBytes Board() { return MutableBytes(ring_ + ring_bytes_, kBoardBytes); }
 
  private:
   LogRegion(std::unique_ptr<SharedMapping> mapping, bool in_file);

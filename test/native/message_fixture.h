@@ -204,6 +204,7 @@ inline std::vector<Message> SampleShipping() {
   ack.applied = Lsn(110);
   ack.end = {kFirstBallot, Lsn(170)};
   ack.terms = SampleTerms();
+  ack.disk = 0x5a5a'1234'0000'0001;
   return {
       SampleOf(2, 1, records),
       SampleOf(3, 1, copied),

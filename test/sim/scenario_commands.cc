@@ -286,8 +286,16 @@ void Elect(Words& words, ScenarioWorld& world) {
   world.Work();
 }
 
+// "won=2.b": the ballot as traces have it.
 void Lead(Words& words, ScenarioWorld& world) {
-  world.Do(words.Id(), LeadNow{});
+  LeadNow event;
+  if (const auto won = words.Option("won")) {
+    const size_t dot = won->find('.');
+    if (dot == std::string::npos) throw ScenarioProblem{"no ballot: " + *won};
+    event.won = {Term(static_cast<uint32_t>(NumberOf(won->substr(0, dot)))),
+                 IncarnationOf(won->substr(dot + 1))};
+  }
+  world.Do(words.Id(), event);
   world.Work();
 }
 

@@ -36,10 +36,8 @@ void SimMember::Elect() {
 void SimMember::TellApplication(const Notice& notice) {
   switch (notice.kind) {
     case NoticeKind::kElected:
-      // At once: who has voted for somebody else meanwhile would be appointed without an election.
-      After(0, [this] {
-        if (core_->state().election.phase == ElectionPhase::kWon) Step(LeadNow{});
-      });
+      // Refused where it has voted for somebody else meanwhile.
+      After(0, [this, won = notice.term] { Step(LeadNow{won}); });
       return;
     case NoticeKind::kHoldElection:
       After(rng_.Below(options_.election_timeout / 4), [this] {
