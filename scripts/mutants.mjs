@@ -78,6 +78,10 @@ const mutants = [
   { name: 'SkipRedo', tests: ['store_death.what_counts_is_inserted_by_the_next_writer'] },
   { name: 'InsertBeforeFlip', tests: ['store_death.what_counts_is_inserted_by_the_next_writer'] },
   { name: 'FoldPastLimit', tests: ['store_fold.never_passes_the_limit'] },
+  {
+    name: 'FreezeHeldBack',
+    tests: ['store_fold.writers_go_on_while_the_limit_stands'],
+  },
   { name: 'FoldBeforeFlush', tests: ['store_fold.waits_until_the_log_is_flushed'] },
   {
     name: 'BackupWithoutHold',

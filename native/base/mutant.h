@@ -35,6 +35,7 @@ enum class Mutant : uint8_t {
   kSkipRedo,               // what a dead writer had appended is published without being inserted
   kInsertBeforeFlip,       // a record is inserted into the overlay before it counts
   kFoldPastLimit,          // the fold ignores the limit that its caller has set
+  kFreezeHeldBack,         // generations are frozen for their age while none may be folded
   kFoldBeforeFlush,        // the fold does not wait until the log is flushed
   kIgnoreRanges,           // ranges that a transaction has read are not recorded
   kReadBaseBeforeGenerations,  // a view takes the base's snapshot before the generations
@@ -43,6 +44,12 @@ enum class Mutant : uint8_t {
   kLookOnceAtBase,             // a commit while the base tree is being opened is taken for damage
   kBackupWithoutHold,          // a backup does not keep the log while it copies the base
   kBulkLoadEarlyName,          // a bulk load has its name before its last rows are synced
+  kSkipSnapshotChecksum,       // the checksums of a received snapshot are not compared
+  kInstallOld,                 // a snapshot may lack what this member has acknowledged
+  kForgetIncoming,             // a restart forgets what has been received of a snapshot
+  kSendUnpaced,                // snapshots are sent faster than they may be
+  kInstallUnmarked,            // nothing tells recovery that a snapshot was being installed
+  kInstallUnderViews,          // views are taken while a snapshot is being put in place
   kRollBackKeepsMark,          // a roll-back leaves the durable mark where it was
   kRollBackKeepsTail,          // a roll-back leaves the bytes that it discards on the disk
   kReaderKeepsHalf,            // a reader that fails inside a transaction goes on behind it
@@ -119,6 +126,13 @@ enum class Mutant : uint8_t {
   kPassOverUnseen,             // what is shipped and seems to be there is not compared with it
   kTrustNames,                 // recovery uses a segment whose name may not be on the disk
   kDiscardByName,              // a roll-back removes the names of segments and leaves their bytes
+  kTakeForeignGroup,           // a message of another group is taken
+  kTrustSender,                // a message is taken whoever has handed it over
+  kSkipBatchLength,            // a batch of messages is cut without looking at where it ends
+  kPermanentUnflushed,         // records are called permanent before they are flushed
+  kFailBeforeFlush,            // a send is called failed before the own log is flushed
+  kOneLane,                    // records go before heartbeats where they were there first
+  kUnboundedOutbox,            // what a transport does not take is kept without a limit
   kCount,
 };
 

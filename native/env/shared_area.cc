@@ -23,9 +23,11 @@ std::string SharedAreas::MemoryName(const std::string& name) const { return pref
 
 std::string SharedAreas::Path(const std::string& name) const { return JoinPath(directory_, name); }
 
-Result<SharedArea> SharedAreas::Create(const std::string& name, size_t size) const {
+Result<SharedArea> SharedAreas::Create(const std::string& name, size_t size,
+                                       AreaPlace place) const {
   RL_RETURN_IF_ERROR(Remove(name));
-  auto mapping = env_.memory.Create(MemoryName(name), size);
+  Result<std::unique_ptr<SharedMapping>> mapping = Status(Code::kNoSpace, "not asked for");
+  if (place == AreaPlace::kMemory) mapping = env_.memory.Create(MemoryName(name), size);
   const bool in_file = !mapping.ok();
   if (in_file) mapping = env_.memory.CreateAt(Path(name), size);
   if (!mapping.ok()) return mapping.status();

@@ -19,13 +19,19 @@ struct SharedArea {
   bool in_file = false;
 };
 
+enum class AreaPlace : uint8_t {
+  kMemory,  // a file of the directory where there is no room
+  kFile,    // large, and rarely looked at: its pages may go to the disk
+};
+
 class SharedAreas {
  public:
   // `lock`: the environment's lock file, which tells one directory from another.
   SharedAreas(Env& env, std::string directory, const FileInfo& lock);
 
   // Zeroed and backed in full; replaces what had the name. kNoSpace where neither place has room.
-  Result<SharedArea> Create(const std::string& name, size_t size) const;
+  Result<SharedArea> Create(const std::string& name, size_t size,
+                            AreaPlace place = AreaPlace::kMemory) const;
   Result<SharedArea> Open(const std::string& name) const;
   // kOk where there is nothing to remove.
   Status Remove(const std::string& name) const;

@@ -18,12 +18,17 @@ constexpr uint64_t kQuickNs = 5'000'000'000;
 constexpr uint64_t kSlowNs = 30'000'000'000;
 // Of the active generation, what may be filled although as many wait for the fold as may.
 constexpr double kHeadroom = 0.25;
+constexpr uint64_t kLargestHeldBack = uint64_t{4} << 30;
 
 uint64_t Load(const std::atomic<uint64_t>& word) { return word.load(std::memory_order_acquire); }
 
 Status Damaged() { return Status(Code::kCorruption, "the overlay in shared memory is damaged"); }
 
 }  // namespace
+
+uint64_t HeldBackBytes(uint64_t last) {
+  return std::max(last, std::min(2 * last, kLargestHeldBack));
+}
 
 Folder::Folder(Env& env, Log& log, Overlay& overlay, BaseTree& base, StoreRegion& region,
                const FolderOptions& options)
@@ -115,7 +120,7 @@ Result<bool> Folder::TickHolding() {
   const uint64_t oldest = Load(list.oldest);
   const uint64_t newest = Load(list.newest);
   Status prepared;
-  if (Load(list.ready) == newest && newest - oldest < Load(region_->fold.max_frozen)) {
+  if (Load(list.ready) == newest && newest - oldest < FrozenAllowed(oldest, newest)) {
     prepared = MakeReady();
     // There is room again, and nothing else that the last failure could be about.
     if (prepared.ok() && oldest == newest) Note(Status::Ok());
@@ -157,7 +162,16 @@ Status Folder::MakeReady() {
   seen_newest_ = newest;
   seen_since_ns_ = now;
   const uint64_t wanted = fold.want_bytes.exchange(0, std::memory_order_acq_rel);
-  return overlay_.Prepare(std::max(bytes, wanted));
+  const bool held_back = newest - Load(region_->list.oldest) >= Load(fold.max_frozen);
+  return overlay_.Prepare(std::max(held_back ? HeldBackBytes(last) : bytes, wanted),
+                          held_back ? AreaPlace::kFile : AreaPlace::kMemory);
+}
+
+// How many generations may be frozen before writers have to wait. What the caller's limit keeps out
+// of the base is not slow, it is not decided: a primary that has lost its replicas goes on.
+uint64_t Folder::FrozenAllowed(uint64_t oldest, uint64_t newest) {
+  const bool held_back = oldest < newest && !FoldAllowed(Load(region_.slot(oldest).end));
+  return held_back ? kGenerationSlots - 2 : Load(region_->fold.max_frozen);
 }
 
 bool Folder::FoldAllowed(uint64_t end) const {
@@ -172,7 +186,10 @@ void Folder::SetAdmit(double oldest_left) {
   const auto frozen = static_cast<double>(newest - Load(list.oldest));
   const double waiting = frozen == 0 ? 0 : frozen - 1 + oldest_left;
   const auto allowed = static_cast<double>(Load(region_->fold.max_frozen));
-  const double part = std::clamp(allowed + kHeadroom - waiting, 0.0, 1.0);
+  // More than may wait: the caller's limit has held them back, and they go into the base while
+  // writers use what the active one has room for.
+  const bool held_back = frozen > allowed;
+  const double part = held_back ? 1 : std::clamp(allowed + kHeadroom - waiting, 0.0, 1.0);
   const auto bytes = static_cast<double>(Load(region_.slot(newest).bytes));
   region_->fold.admit.store(part >= 1 ? ~uint64_t{0} : static_cast<uint64_t>(part * bytes),
                             std::memory_order_release);
@@ -182,6 +199,9 @@ bool Folder::FreezeDue(uint64_t newest) {
   const uint64_t start = Load(region_.slot(newest).start);
   const uint64_t visible = overlay_.visible().value;
   if (visible <= start || Load(region_->list.ready) != newest + 1) return false;
+  // Nothing would come of it, and the slots of generations are not many.
+  const uint64_t frozen = newest - Load(region_->list.oldest);
+  if (frozen >= Load(region_->fold.max_frozen) && !RL_MUTANT(kFreezeHeldBack)) return false;
   if (Load(region_->fold.freeze) > start) return true;
   const uint64_t now = env_.clock.MonotonicNanos();
   if (seen_newest_ != newest) {

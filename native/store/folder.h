@@ -12,6 +12,8 @@
 //
 // Back-pressure. Writers may fill the active generation up to `admit`, which rises while the fold
 // progresses: they slow down to the pace of the fold instead of stopping for the length of one.
+// What only the limit keeps out of the base holds nobody up: a primary whose group does not commit
+// goes on, with more and larger generations, in files.
 //
 // Size of generations. The next one is twice as large as the last when that one filled up quickly,
 // and half as large when it had to be frozen unfilled; so a quiet environment keeps little memory
@@ -47,6 +49,10 @@ struct FolderOptions {
   uint64_t fold_interval_ns = 0;
 };
 
+// The size of a generation after one of `last` bytes while the caller's limit keeps all of them out
+// of the base: the slots are few, so they grow, up to what a file of 4 GiB holds.
+uint64_t HeldBackBytes(uint64_t last);
+
 class Folder {
  public:
   Folder(Env& env, Log& log, Overlay& overlay, BaseTree& base, StoreRegion& region,
@@ -80,6 +86,7 @@ class Folder {
   Status MakeReady();
   bool FoldAllowed(uint64_t end) const;
   bool HeldByLimit(Lsn target) const;
+  uint64_t FrozenAllowed(uint64_t oldest, uint64_t newest);
   bool FreezeDue(uint64_t newest);
   Status Freeze();
   Status WriteRows(const Generation& generation, Lsn end);

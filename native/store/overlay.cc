@@ -42,9 +42,9 @@ Status Overlay::CheckProcess() const {
                 "the environment was opened before a fork: the child has to open it for itself");
 }
 
-Status Overlay::Make(uint64_t sequence, Lsn start, uint64_t bytes) {
+Status Overlay::Make(uint64_t sequence, Lsn start, uint64_t bytes, AreaPlace place) {
   bytes = std::clamp(bytes, kMinGenerationBytes, kMaxGenerationBytes);
-  RL_ASSIGN_OR_RETURN(const SharedArea area, areas_.Create(AreaName(sequence), bytes));
+  RL_ASSIGN_OR_RETURN(const SharedArea area, areas_.Create(AreaName(sequence), bytes, place));
   Generation::Format(MutableBytes(area.mapping->data(), area.mapping->size()), sequence,
                      region_->header.hash_seed);
   GenerationSlot& slot = region_.slot(sequence);
@@ -65,7 +65,7 @@ Status Overlay::Start(Lsn start, uint64_t bytes) {
   return Status::Ok();
 }
 
-Status Overlay::Prepare(uint64_t bytes) {
+Status Overlay::Prepare(uint64_t bytes, AreaPlace place) {
   GenerationList& list = region_->list;
   const uint64_t newest = list.newest.load(std::memory_order_acquire);
   const uint64_t oldest = list.oldest.load(std::memory_order_acquire);
@@ -76,7 +76,7 @@ Status Overlay::Prepare(uint64_t bytes) {
   }
   // Never made anew once it is ready: somebody may have mapped it.
   if (list.ready.load(std::memory_order_acquire) == next) return Status::Ok();
-  RL_RETURN_IF_ERROR(Make(next, Lsn(kOpenEnd), bytes));
+  RL_RETURN_IF_ERROR(Make(next, Lsn(kOpenEnd), bytes, place));
   list.ready.store(next, std::memory_order_release);
   NextEpoch();
   return Status::Ok();

@@ -62,7 +62,7 @@ class Overlay {
   Status Start(Lsn start, uint64_t bytes);
   // Holder of the fold role, or alone: makes the generation after the newest one, of `bytes` of
   // memory, where there is none. kBusy where all slots are in use.
-  Status Prepare(uint64_t bytes);
+  Status Prepare(uint64_t bytes, AreaPlace place = AreaPlace::kMemory);
   // Holder of the fold role: the oldest one leaves the list, and its name goes.
   Status RetireOldest();
   // The next holder of the fold role after a death: finishes a retirement that had begun.
@@ -97,7 +97,7 @@ class Overlay {
   void MendRotation();
 
  private:
-  Status Make(uint64_t sequence, Lsn start, uint64_t bytes);
+  Status Make(uint64_t sequence, Lsn start, uint64_t bytes, AreaPlace place = AreaPlace::kMemory);
   Result<std::shared_ptr<MappedGeneration>> Map(uint64_t sequence);
   void NextEpoch() { region_->list.epoch.fetch_add(1, std::memory_order_acq_rel); }
 

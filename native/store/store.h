@@ -23,6 +23,7 @@
 #include "store/base_tree.h"
 #include "store/catalogue.h"
 #include "store/commit.h"
+#include "store/snapshot_stream.h"
 #include "store/transaction.h"
 #include "store/view.h"
 
@@ -33,7 +34,8 @@ struct StoreOptions {
   // Largest generation of the overlay: 1 MiB to 4 GiB. Memory for rows not yet in the base is at
   // most about four of them. A transaction larger than that gets a generation of its own.
   uint64_t generation_bytes = uint64_t{128} << 20;
-  // Frozen generations that may wait for the fold before writers are held up, 1 to 8.
+  // Frozen generations that may wait for the fold before writers are held up, 1 to 8. Those that
+  // the fold limit holds back wait in files, as many as 30, without holding anybody up.
   uint32_t max_frozen = 2;
   // A generation that is not full is folded when it is this old, so that the log can be recycled.
   uint64_t fold_interval_ns = 30'000'000'000;
@@ -133,6 +135,34 @@ class Store {
   // A consistent copy of the whole state into an empty or new directory, which Open takes: base and
   // the log from there on. Returns the LSN of the state that the copy has.
   Result<Lsn> Backup(const std::string& directory);
+
+  // Snapshots for other members of the group (snapshot_stream.h). Writes one of what the base holds
+  // into an empty file, flushed; writers do not notice. From its position on the log is held by the
+  // consumer until somebody removes that. kBusy: not now; kTooLarge, kClosed as the order says.
+  struct SnapshotOrder {
+    uint64_t id = 0;  // of the snapshot
+    uint64_t max_bytes = 0;
+    std::string consumer;
+    // What goes with it, once it is known of which position it is.
+    std::function<Result<std::vector<uint8_t>>(Lsn position)> describe;
+    std::function<bool()> stop;
+  };
+  Result<SnapshotHeader> WriteSnapshot(File& into, const SnapshotOrder& order);
+  // Puts one in place of rows and log, for all processes that are attached; whoever holds a view
+  // keeps it. kCorruption where the stream fails its checks or is not the expected one, kTrimmed
+  // where it is older than what is here, kBusy where it is not permitted, kNoSpace: nothing has
+  // happened then. An error of unknown fate has ended the environment; opening it finishes.
+  struct SnapshotInstall {
+    std::string path;  // the stream: snapshot/incoming
+    SnapshotHeader expected;
+    std::string follows;  // the consumer that stands for what `accept` has been given
+    std::function<Status(Bytes group)> accept;
+    // Asked when everything is ready: up to where the log that goes is the group's. Nothing: it
+    // must not be done.
+    std::function<std::optional<Lsn>()> permit;
+    std::function<bool()> stop;
+  };
+  Status InstallSnapshot(const SnapshotInstall& order);
   // Reads and checks every page, row and record, and that log, overlay and base agree.
   struct Verified {
     uint64_t rows = 0, records = 0, databases = 0;
@@ -146,6 +176,7 @@ class Store {
 
  private:
   explicit Store(Env& env);
+  Status OpenLog(const std::string& directory, const StoreOptions& options);
   Status ChangeCatalogue(const std::function<Result<bool>(Transaction&)>& change,
                          Appended* appended = nullptr);
   Result<DatabaseId> TakeBulkId(const std::string& name, uint64_t* history, Lsn* version);

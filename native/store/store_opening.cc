@@ -7,6 +7,7 @@
 
 #include "store/directory_copy.h"
 #include "store/operations.h"
+#include "store/snapshot_install.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
@@ -72,6 +73,8 @@ Status Store::Parts::Attach(Log& log) {
 }
 
 Status Store::Parts::Build(Log& log) {
+  RL_ASSIGN_OR_RETURN(unfinished, InstallBegun(env, directory));
+  if (unfinished) return Status(Code::kBusy, "a snapshot is being installed in " + directory);
   Overlay::RemoveLeftovers(env, directory, *areas, log.identity().environment_id);
   const LogStat stat = log.Stat();
   RL_RETURN_IF_ERROR(CheckBaseIsThere(env, directory, log));
@@ -128,11 +131,13 @@ Status Store::Parts::Replay(Log& log) {
       const uint64_t newest = list.newest.load(std::memory_order_acquire);
       const uint64_t end = region->slot(oldest).end.load(std::memory_order_acquire);
       const uint64_t limit = (**region).fold.limit.load(std::memory_order_acquire);
-      if (newest - oldest >= options.max_frozen && end <= limit) {
-        RL_RETURN_IF_ERROR(folder->FoldOldest());
-      }
-      RL_RETURN_IF_ERROR(
-          overlay->Prepare(std::max(options.generation_bytes, Generation::BytesFor(bytes))));
+      const bool full = newest - oldest >= options.max_frozen;
+      if (full && end <= limit) RL_RETURN_IF_ERROR(folder->FoldOldest());
+      const bool held_back = full && end > limit;
+      const uint64_t wanted =
+          held_back ? HeldBackBytes(set->active().capacity()) : options.generation_bytes;
+      RL_RETURN_IF_ERROR(overlay->Prepare(std::max(wanted, Generation::BytesFor(bytes)),
+                                          held_back ? AreaPlace::kFile : AreaPlace::kMemory));
       RL_CHECK(overlay->Rotate(entry->lsn));
       RL_ASSIGN_OR_RETURN(set, overlay->Current());
     }

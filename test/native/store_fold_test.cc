@@ -96,37 +96,62 @@ TEST(store_fold, never_passes_the_limit) {
   CHECK_EQ(RowsOf(*TakeView(*store), database), "a=1 b=2 c=3 ");
 }
 
-// Writers that reach the cap while the limit keeps everything in memory wait, and go on when the
-// limit moves.
-TEST(store_fold, writers_wait_for_the_limit) {
+// A primary whose group does not commit: what may not be folded goes into more and larger
+// generations, in files, and no writer waits. Nothing is frozen for its age then.
+TEST(store_fold, writers_go_on_while_the_limit_stands) {
+  const std::string directory = TempDir();
+  StoreOptions options = BusyStore();
+  options.max_frozen = 1;
+  options.fold_interval_ns = kSecond / 1000;
+  auto store = OpenStore(directory, options);
+  const DatabaseId database = MakeDatabase(*store, "rows");
+  const Lsn limit = store->Stat().log.visible;
+  CHECK_OK(store->Fold());
+  store->SetFoldLimit(limit);
+  options.fold_limit = limit;
+  const std::string value(20'000, 'v');
+  constexpr uint64_t kRows = 600;
+  for (uint64_t row = 0; row < kRows; ++row) {
+    PutRow(*store, KeyOf(database, Numbered(row)), value);
+    if (row % 20 == 0) CHECK_OK(store->Fold());  // nobody waits for what may not be
+  }
+  const auto check = [&] {
+    const StoreStat stat = store->Stat();
+    CHECK_EQ(stat.base.applied, limit);
+    CHECK(stat.generations >= 3 && stat.generations <= 8);
+    CHECK(stat.overlay_in_file);
+    CHECK_EQ(CountRows(*store, database), kRows);
+  };
+  check();
+  std::this_thread::sleep_for(milliseconds(50));
+  check();
+  CHECK_OK(store->Close());
+  store = OpenStore(directory, options);
+  CHECK(store->Stat().replayed_records >= kRows);
+  check();
+  store->SetFoldLimit(kMaxLsn);
+  PutRow(*store, KeyOf(database, Numbered(kRows)), "after");
+  CHECK_OK(store->Fold());
+  CHECK(store->Stat().generations <= 2);
+  CHECK_EQ(CountRows(*store, database), kRows + 1);
+  CHECK_OK(store->Close());
+}
+
+TEST(store_fold, what_the_limit_holds_back_can_be_rolled_back) {
   StoreOptions options = BusyStore();
   options.max_frozen = 1;
   const auto store = OpenStore(TempDir(), options);
   const DatabaseId database = MakeDatabase(*store, "rows");
-  store->SetFoldLimit(store->Stat().log.visible);
-  const std::string value(20'000, 'v');
-  uint64_t rows = 0;
-  for (bool full = false; !full;) {
-    const std::string key = KeyOf(database, Numbered(rows));
-    WriteSet one;
-    CHECK_OK(one.Put(AsBytes(key), AsBytes(value)));
-    const std::vector<uint8_t> payload = one.Encode();
-    Commit commit;
-    commit.payload = payload;
-    const Status status = store->CommitOne(commit, kSecond / 5);
-    if (status.ok()) {
-      CHECK(++rows < 500);
-      continue;
-    }
-    CHECK_EQ(status.code(), Code::kTimeout);
-    CHECK_EQ(status.fate(), Fate::kNone);
-    full = store->Stat().generations == 2;  // otherwise it is only slow
+  const Lsn limit = store->Stat().log.visible;
+  store->SetFoldLimit(limit);
+  for (uint64_t row = 0; row < 300; ++row) {
+    PutRow(*store, KeyOf(database, Numbered(row)), std::string(20'000, 'v'));
   }
-  CHECK_EQ(store->Stat().folds, uint64_t{0});
-  CHECK_EQ(store->Stat().generations, 2u);
-  store->SetFoldLimit(kMaxLsn);
-  PutRow(*store, KeyOf(database, Numbered(rows)), "after");
-  CHECK_EQ(CountRows(*store, database), rows + 1);
+  CHECK(store->Stat().overlay_in_file);
+  CHECK_OK(store->RollBack(limit));
+  CHECK_EQ(CountRows(*store, database), uint64_t{0});
+  PutRow(*store, KeyOf(database, Numbered(7)), "after");
+  CHECK_EQ(CountRows(*store, database), uint64_t{1});
 }
 
 TEST(store_fold, waits_until_the_log_is_flushed) {
