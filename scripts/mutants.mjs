@@ -169,6 +169,31 @@ const mutants = [
     name: 'FoldUncommitted',
     tests: ['engine_replication.what_nobody_else_has_is_rolled_back_and_kept_in_a_file'],
   },
+  { name: 'AppointLoser', tests: ['scenario.base_winner_comes_too_late'] },
+  { name: 'CountUnknownDisk', tests: ['engine_copy_rule.an_unknown_disk_is_no_other_disk'] },
+  {
+    name: 'SurviveInherited',
+    tests: ['engine_copy_rule.what_a_reign_has_inherited_needs_its_first_record'],
+  },
+  {
+    name: 'JudgeByEnd',
+    tests: ['engine_copy_rule.a_token_is_judged_by_the_reign_that_wrote_there'],
+  },
+  {
+    name: 'LookOnce',
+    tests: ['engine_board.readers_beside_a_writer_see_one_state_at_a_time'],
+  },
+  { name: 'FillInPlace', tests: ['engine_board.a_writer_that_dies_leaves_the_state_before'] },
+  {
+    name: 'ServeByOldRound',
+    tests: [
+      'engine_group_process.a_linearizable_read_sees_what_was_acknowledged_before_it_was_asked_for',
+    ],
+  },
+  {
+    name: 'ShareRole',
+    tests: ['engine_board.one_process_has_the_role_and_its_death_frees_it'],
+  },
   {
     name: 'DiscardUnkept',
     tests: ['engine_replication.what_nobody_else_has_is_rolled_back_and_kept_in_a_file'],

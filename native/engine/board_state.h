@@ -47,7 +47,7 @@ struct BoardState {
   MemberId self;     // kNobody: the environment has not been a member since its region was made
   MemberId primary;  // kNobody: none that is known
   Lsn end;           // of the log, as far as the replication has been told
-  Lsn commit;        // never goes back
+  Lsn commit;        // goes back only where another process takes over
   Lsn term_end;      // of a primary: end of the record that began its reign; 0 = not there yet
   uint64_t history = 0;  // Log::History as of the positions
   uint32_t voters = 0;   // N

@@ -82,10 +82,11 @@ std::optional<DeviceNumber> Below(Env& env, const DeviceNumber& device) {
   if (const auto file = ReadText(env, directory + "/loop/backing_file")) {
     return DeviceOf(env, *file);
   }
-  const auto slaves = env.files.List(directory + "/slaves");
-  if (!slaves.ok() || slaves.value().size() != 1) return std::nullopt;
-  const auto slave = ReadText(env, directory + "/slaves/" + slaves.value().front() + "/dev");
-  return slave ? ParseDevice(*slave) : std::nullopt;
+  const std::string lower = directory + "/slaves";
+  const auto names = env.files.List(lower);
+  if (!names.ok() || names.value().size() != 1) return std::nullopt;
+  const auto text = ReadText(env, lower + "/" + names.value().front() + "/dev");
+  return text ? ParseDevice(*text) : std::nullopt;
 }
 
 }  // namespace

@@ -172,14 +172,29 @@ class TestGroup {
 
   // No message to or from it; 0 = all is well.
   void Cut(uint32_t member) { cut_.store(member, std::memory_order_release); }
+  // Answers to readers wait until they are let go.
+  void HoldReplies(bool hold) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    holding_ = hold;
+    if (hold) return;
+    for (Parcel& parcel : held_) waiting_.push_back(std::move(parcel));
+    held_.clear();
+    more_.notify_one();
+  }
+  size_t replies_held() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return held_.size();
+  }
   // Of a hundred messages, so many are lost, and as many come twice or late.
   void Disturb(uint32_t percent) { disturbed_.store(percent, std::memory_order_release); }
 
-  void Carry(MemberId from, MemberId to, const EncodedMessage& bytes) {
+  void Carry(MemberId from, const Message& message, const EncodedMessage& bytes) {
+    const bool reply = std::holds_alternative<ReadReply>(message.body);
     const std::lock_guard<std::mutex> lock(mutex_);
     for (auto& member : members_) {
-      if (member->id() == from || (to != kNobody && to != member->id())) continue;
-      waiting_.push_back({from, member->id(), bytes.Joined()});
+      if (member->id() == from || (message.to != kNobody && message.to != member->id())) continue;
+      auto& queue = reply && holding_ ? held_ : waiting_;
+      queue.push_back({from, member->id(), bytes.Joined()});
     }
     more_.notify_one();
   }
@@ -219,7 +234,8 @@ class TestGroup {
   std::atomic<uint32_t> disturbed_{0};
   std::mutex mutex_;
   std::condition_variable more_;
-  std::deque<Parcel> waiting_;
+  std::deque<Parcel> waiting_, held_;
+  bool holding_ = false;
   std::mt19937_64 random_;
   bool ended_ = false;
   std::thread courier_;
@@ -259,7 +275,7 @@ inline void TestMember::Deliver(Bytes control, Bytes payload) {
 }
 
 inline void TestMember::Send(const Message& message, const EncodedMessage& bytes) {
-  group_.Carry(id_, message.to, bytes);
+  group_.Carry(id_, message, bytes);
 }
 
 }  // namespace ringleader::test
