@@ -142,6 +142,27 @@ const mutants = [
     name: 'ReplaceUnderControl',
     tests: ['log_replacement.a_power_cut_leaves_one_of_three'],
   },
+  {
+    name: 'SkipSnapshotChecksum',
+    tests: ['store_snapshot.damage_anywhere_changes_nothing'],
+  },
+  {
+    name: 'InstallUnmarked',
+    tests: [
+      'store_snapshot.a_failure_anywhere_leaves_one_of_two_states',
+      'store_snapshot.a_power_cut_anywhere_leaves_one_of_two_states',
+    ],
+  },
+  {
+    name: 'InstallUnderViews',
+    tests: ['store_snapshot.processes_that_are_attached_see_one_history_or_the_other'],
+  },
+  { name: 'InstallOld', tests: ['engine_snapshot.what_was_acknowledged_is_not_taken_away'] },
+  {
+    name: 'ForgetIncoming',
+    tests: ['engine_snapshot.a_receiver_that_restarts_goes_on_where_it_was'],
+  },
+  { name: 'SendUnpaced', tests: ['engine_snapshot.pieces_keep_to_the_rate'] },
   { name: 'HardStateUnflushed', tests: ['engine_hard_state.power_cuts'] },
   { name: 'HardStateRetries', tests: ['engine_hard_state.the_first_error_is_final'] },
   { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },

@@ -17,6 +17,7 @@
 #include "log/group_scan.h"
 #include "log/log_appender.h"
 #include "log/log_attachment.h"
+#include "log/log_exchange.h"
 #include "log/log_flusher.h"
 #include "log/log_keeper.h"
 #include "log/log_reader.h"
@@ -116,6 +117,10 @@ class Log {
   // ends. An error of unknown fate has ended the environment: recovery finds one of the two ends.
   // Consumers above are lowered to `to`.
   Status RollBack(Lsn to, RollBackHook* hook = nullptr);
+  // Puts another log in place of this one, for all processes, on disk too; see log_exchange.h. What
+  // this log has at or below `common` the new one continues. kInvalidArgument or kCorruption where
+  // `log` is not what CheckNewLog takes.
+  Status Exchange(const NewLog& log, Lsn common, ExchangeHook& hook);
   // Where the last transaction ends that ends at or below `at`: a log may have pieces of one behind
   // it, and a fork with another log may lie between pieces. The log's start where there is none: 0
   // in an empty log. This is the way to find out where the log stands for its group; Appended::end
@@ -158,6 +163,8 @@ class Log {
   Result<Appended> Noted(Result<Appended> appended);
   Status RollBackInSection(Lsn to, Lsn tail, RollBackHook* hook);
   Status RollBackHolding(Lsn to, const LogCut& cut, RollBackHook* hook);
+  Status ExchangeHolding(const NewLog& log, const ChainState& chain, Lsn common,
+                         StagedSegment& staged, ExchangeHook& hook);
 
   Env& env_;
   LogCompanion* companion_ = nullptr;

@@ -249,7 +249,10 @@ Result<bool> LogKeeper::ArchiveOneLocked() {
   RL_ASSIGN_OR_RETURN(const std::optional<Consumer> archive, retention_.Get(kArchiveConsumer));
   if (!archive) return false;  // somebody has ended it
   RL_RETURN_IF_ERROR(DropArchived());
-  const Lsn next = SegmentStart(archive->position, files_.segment_bytes());
+  // Where a snapshot has taken the log's place the archive has a gap, which a restore finds.
+  const Lsn start(region_->space.start.load(std::memory_order_acquire));
+  if (archive->position < start) RL_RETURN_IF_ERROR(retention_.Advance(kArchiveConsumer, start));
+  const Lsn next = SegmentStart(std::max(archive->position, start), files_.segment_bytes());
   const Lsn end = next + files_.segment_bytes();
   if (end.value > region_->flushed.durable.load(std::memory_order_acquire)) return false;
   RL_RETURN_IF_ERROR(ArchiveSegment(env_, files_, region_->header.group_id, next, archive_));

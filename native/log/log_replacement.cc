@@ -20,8 +20,22 @@ constexpr uint64_t kAttachedByte = 1;
 
 Status Invalid(const char* what) { return Status(Code::kInvalidArgument, what); }
 
-// Whether the bytes are the log of a group up to the end of a transaction, and nothing else.
-Status CheckBytes(const NewLog& log) {
+Result<bool> HasSegments(Env& env, const std::string& directory) {
+  const auto names = env.files.List(JoinPath(directory, kLogName));
+  if (names.status().code() == Code::kNotFound) return false;
+  RL_RETURN_IF_ERROR(names.status());
+  return std::ranges::any_of(
+      names.value(), [](const std::string& name) { return ParseSegmentName(name).has_value(); });
+}
+
+Status RemoveIfThere(Env& env, const std::string& path) {
+  const Status removed = env.files.Remove(path);
+  return removed.code() == Code::kNotFound ? Status::Ok() : removed;
+}
+
+}  // namespace
+
+Result<ChainState> CheckNewLog(const NewLog& log) {
   const uint64_t segment = log.segment_bytes;
   if (segment < kMinSegmentBytes || segment > kMaxSegmentBytes || (segment & (segment - 1)) != 0) {
     return Invalid("no such size of segments");
@@ -46,23 +60,8 @@ Status CheckBytes(const NewLog& log) {
     rest = rest.subspan(item.bytes);
   }
   if (last.end != log.end) return Invalid("a snapshot ends where a transaction does");
-  return Status::Ok();
+  return *stream.chain();
 }
-
-Result<bool> HasSegments(Env& env, const std::string& directory) {
-  const auto names = env.files.List(JoinPath(directory, kLogName));
-  if (names.status().code() == Code::kNotFound) return false;
-  RL_RETURN_IF_ERROR(names.status());
-  return std::ranges::any_of(
-      names.value(), [](const std::string& name) { return ParseSegmentName(name).has_value(); });
-}
-
-Status RemoveIfThere(Env& env, const std::string& path) {
-  const Status removed = env.files.Remove(path);
-  return removed.code() == Code::kNotFound ? Status::Ok() : removed;
-}
-
-}  // namespace
 
 Result<bool> IsIncomplete(Env& env, const std::string& directory) {
   const auto control = env.files.Info(JoinPath(directory, kControlName));
@@ -117,20 +116,31 @@ Status LogReplacement::WriteSegment(const NewLog& log) {
 Result<std::unique_ptr<LogReplacement>> LogReplacement::Begin(Env& env,
                                                               const std::string& directory,
                                                               const NewLog& log) {
-  RL_RETURN_IF_ERROR(CheckBytes(log));
+  RL_RETURN_IF_ERROR(CheckNewLog(log).status());
+  RL_ASSIGN_OR_RETURN(std::unique_ptr<LogReplacement> self, LockDirectory(env, directory));
+  RL_RETURN_IF_ERROR(self->Replace(log));
+  return self;
+}
+
+Result<std::unique_ptr<LogReplacement>> LogReplacement::LockDirectory(
+    Env& env, const std::string& directory) {
   std::unique_ptr<LogReplacement> self(new LogReplacement(env, directory));
   RL_RETURN_IF_ERROR(self->LockOut());
-  ControlState& control = self->control_;
+  return self;
+}
+
+Status LogReplacement::Replace(const NewLog& log) {
+  RL_RETURN_IF_ERROR(CheckNewLog(log).status());
+  ControlState& control = control_;
   control.environment_id = log.environment_id;
   control.group_id = log.group_id;
-  control.incarnation = log.incarnation != 0 ? log.incarnation : env.random.Next64();
+  control.incarnation = log.incarnation != 0 ? log.incarnation : env_.random.Next64();
   control.segment_bytes = log.segment_bytes;
   control.start = FirstByte(log.end, log.segment_bytes);
   control.durable_mark = log.end;
   control.clean = true;
-  control.lock_inode = self->lock_info_.inode;
-  RL_RETURN_IF_ERROR(self->WriteSegment(log));
-  return self;
+  control.lock_inode = lock_info_.inode;
+  return WriteSegment(log);
 }
 
 Status LogReplacement::Finish() {

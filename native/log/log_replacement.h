@@ -24,6 +24,7 @@
 #include "base/status.h"
 #include "env/env.h"
 #include "log/control_file.h"
+#include "log/log_format.h"
 
 namespace ringleader {
 
@@ -35,6 +36,11 @@ struct NewLog {
   Lsn end;    // of the last transaction that is in the rows
   Bytes raw;  // the log's bytes from FirstByte(end) on, up to there
 };
+
+// Whether the bytes are the log of the group up to the end of a transaction, and nothing else; with
+// what the next record follows. kCorruption where they fail their checks, kInvalidArgument where
+// they are no transaction's end or another group's.
+Result<ChainState> CheckNewLog(const NewLog& log);
 
 class LogReplacement {
  public:
@@ -48,6 +54,11 @@ class LogReplacement {
   // has changed then. Any other error may leave the directory incomplete.
   static Result<std::unique_ptr<LogReplacement>> Begin(Env& env, const std::string& directory,
                                                        const NewLog& log);
+  // The same in two steps, for who has to look before it leaps: nobody can open the directory while
+  // the object is there.
+  static Result<std::unique_ptr<LogReplacement>> LockDirectory(Env& env,
+                                                               const std::string& directory);
+  Status Replace(const NewLog& log);
   // Everything is on the disk when it returns.
   Status Finish();
 

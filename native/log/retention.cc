@@ -106,6 +106,26 @@ Status Retention::MoveBack(Lsn end, const std::string& copier, uint64_t segment_
   return Status::Ok();
 }
 
+Status Retention::MoveTo(const Move& move, const std::string& copier,
+                         const std::function<bool(const std::string& name)>& follows) {
+  RL_RETURN_IF_ERROR(Lock());
+  for (ConsumerSlot& slot : region_->consumers.slots) {
+    if (slot.used.load(std::memory_order_acquire) == 0) continue;
+    const Consumer consumer = Read(slot);
+    Lsn position = std::min(consumer.position, move.common);
+    if (consumer.name == copier) {
+      position = std::min(position, SegmentStart(move.common, move.segment_bytes));
+    } else if (follows(consumer.name)) {
+      position = move.end;
+    } else if (position < move.start) {
+      slot.broken.store(1, std::memory_order_release);
+    }
+    slot.position.store(position.value, std::memory_order_release);
+  }
+  Unlock();
+  return Status::Ok();
+}
+
 Result<std::vector<Consumer>> Retention::List() const {
   RL_RETURN_IF_ERROR(Lock());
   std::vector<Consumer> consumers;

@@ -11,6 +11,7 @@
 // Threads: any. The table's mutex is never held during I/O.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,6 +36,16 @@ class Retention {
   // Holder of all roles, in a roll-back: positions above `end` are lowered to it, that of the
   // consumer that copies whole segments to where the segment of `end` begins.
   Status MoveBack(Lsn end, const std::string& copier, uint64_t segment_bytes);
+  // The same where the log has been replaced (log_exchange.h): consumers that `follow` stand at its
+  // end; whoever needs what lies below its start is broken. The one that copies segments is lowered
+  // as in a roll-back, and finds the gap itself.
+  struct Move {
+    Lsn start, end;  // of the new log
+    Lsn common;      // the old one was the same up to there
+    uint64_t segment_bytes = 0;
+  };
+  Status MoveTo(const Move& move, const std::string& copier,
+                const std::function<bool(const std::string& name)>& follows);
   Result<std::vector<Consumer>> List() const;
   // nullopt where there is none of that name.
   Result<std::optional<Consumer>> Get(const std::string& name) const;

@@ -230,23 +230,7 @@ Status BaseTree::Batch::SetApplied(Lsn applied) {
   return Status::Ok();
 }
 
-Result<std::vector<DatabaseId>> BaseTree::Batch::Dropped() {
-  std::vector<DatabaseId> dropped;
-  BaseWalk walk(state_->before.pages, state_->before.meta.rows, BaseKeys::kRows);
-  Step step = SeekBaseRow(&walk, NoteKey(NoteKind::kDropped, 0));
-  for (; step == Step::kAt; step = walk.Next()) {
-    NoteKind kind;
-    DatabaseId database = 0;
-    Row row;
-    RL_RETURN_IF_ERROR(DecodeBaseRow(walk.node().key, walk.node().value, &row));
-    if (!ParseNoteKey(walk.node().key, &kind, &database) || kind != NoteKind::kDropped) {
-      return BaseDamage("there is an unknown note");
-    }
-    dropped.push_back(database);
-  }
-  if (step == Step::kDamaged) return BaseDamage("a page does not hold together");
-  return dropped;
-}
+Result<std::vector<DatabaseId>> BaseTree::Batch::Dropped() { return FindDropped(state_->before); }
 
 Status BaseTree::Batch::AddDropped(DatabaseId database) {
   return state_->Write(NoteKey(NoteKind::kDropped, database), state_->applied, {});

@@ -137,6 +137,24 @@ Result<uint64_t> FindBaseCount(const BaseView& view, DatabaseId database) {
   return LoadLe<uint64_t>(value->data());
 }
 
+Result<std::vector<DatabaseId>> FindDropped(const BaseView& view) {
+  std::vector<DatabaseId> dropped;
+  BaseWalk walk(view.pages, view.meta.rows, BaseKeys::kRows);
+  Step step = SeekBaseRow(&walk, NoteKey(NoteKind::kDropped, 0));
+  for (; step == Step::kAt; step = walk.Next()) {
+    NoteKind kind;
+    DatabaseId database = 0;
+    Row row;
+    RL_RETURN_IF_ERROR(DecodeBaseRow(walk.node().key, walk.node().value, &row));
+    if (!ParseNoteKey(walk.node().key, &kind, &database) || kind != NoteKind::kDropped) {
+      return BaseDamage("there is an unknown note");
+    }
+    dropped.push_back(database);
+  }
+  if (step == Step::kDamaged) return BaseDamage("a page does not hold together");
+  return dropped;
+}
+
 Step SeekBaseRow(BaseWalk* walk, Bytes row_key) {
   const Step step = walk->SeekAtLeast(row_key);
   if (step == Step::kDamaged) return step;

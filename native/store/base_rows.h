@@ -73,6 +73,8 @@ Result<std::optional<Row>> FindBaseRow(const BaseView& view, Bytes row_key,
                                        BaseLeaf* leaf = nullptr);
 // The value of a rows note, 0 where there is none.
 Result<uint64_t> FindBaseCount(const BaseView& view, DatabaseId database);
+// The databases that have a dropped note, ascending.
+Result<std::vector<DatabaseId>> FindDropped(const BaseView& view);
 // Stands on the first row at or above the key, having proved that nothing was passed over.
 Step SeekBaseRow(BaseWalk* walk, Bytes row_key);
 // Checks the lists of free pages: every page at most once, all inside the file as its meta page

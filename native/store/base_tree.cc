@@ -350,6 +350,11 @@ Result<std::optional<Row>> BaseTree::Snapshot::Get(Bytes row_key, uint64_t hash)
   return found;
 }
 
+Result<std::vector<DatabaseId>> BaseTree::Snapshot::Dropped() {
+  RL_CHECK(held_);
+  return FindDropped(view_);
+}
+
 Result<uint64_t> BaseTree::Snapshot::Rows(DatabaseId database) {
   RL_CHECK(held_);
   return FindBaseCount(view_, database);

@@ -110,6 +110,8 @@ class BaseTree {
     }
     // Rows of a database, exact as of the applied LSN.
     Result<uint64_t> Rows(DatabaseId database);
+    // The databases whose rows are to be removed.
+    Result<std::vector<DatabaseId>> Dropped();
 
    private:
     friend class BaseTree;
@@ -187,6 +189,27 @@ class BaseTree {
     std::unique_ptr<State> state_;
   };
   Result<std::unique_ptr<Batch>> Begin();
+
+  // One write transaction that puts other rows in place of all there are; destroyed without Commit,
+  // it never happened. Snapshots of the old state go on. As Batch in all else.
+  class Replacement {
+   public:
+    ~Replacement();
+    // In strictly ascending order of the keys: kInvalidArgument otherwise.
+    Status Put(Bytes row_key, Lsn version, Bytes value);
+    Status AddDropped(DatabaseId database);
+    // As Batch::Commit: the rows and the applied LSN, and nothing of what was there before.
+    Status Commit(Lsn applied);
+
+   private:
+    friend class BaseTree;
+    Replacement(BaseTree& tree, MDB_txn* txn);
+
+    struct State;
+    std::unique_ptr<State> state_;
+  };
+  // kCorruption where the pages of the rows that are to go fail their checks.
+  Result<std::unique_ptr<Replacement>> BeginReplacement();
 
   // Writes a whole copy of the newest state, as a file that Open takes, while writes go on.
   // `sink` is called with consecutive pieces; an error from it ends the copy with that error.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "store/shipped_section.h"
+#include "store/snapshot_install.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
@@ -36,10 +37,27 @@ Result<std::unique_ptr<Store>> Store::Open(Env& env, const std::string& director
                                            const StoreOptions& options) {
   RL_RETURN_IF_ERROR(CheckOptions(options));
   std::unique_ptr<Store> store(new Store(env));
-  store->parts_ = std::make_unique<Parts>(env, directory, options);
-  RL_ASSIGN_OR_RETURN(store->log_, Log::Open(env, directory, options.log, store->parts_.get()));
+  RL_RETURN_IF_ERROR(store->OpenLog(directory, options));
   if (options.log.service_threads) store->parts_->folder->Start();
   return store;
+}
+
+// Where a snapshot was being installed and nobody is there any more, that is finished first.
+// Somebody else may be at it, or may have failed at it in between: it shows when the log is open.
+Status Store::OpenLog(const std::string& directory, const StoreOptions& options) {
+  constexpr int kMostTries = 3;
+  for (int tries = 1;; ++tries) {
+    const Status finished = FinishInstall(env_, directory);
+    if (!finished.ok() && finished.code() != Code::kBusy) return finished;
+    parts_ = std::make_unique<Parts>(env_, directory, options);
+    auto log = Log::Open(env_, directory, options.log, parts_.get());
+    if (log.ok()) {
+      log_ = std::move(log).value();
+      return Status::Ok();
+    }
+    const bool again = log.status().code() == Code::kBusy && parts_->unfinished;
+    if (!again || tries == kMostTries) return log.status();
+  }
 }
 
 Store::~Store() {

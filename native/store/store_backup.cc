@@ -10,52 +10,17 @@
 #include "base/mutant.h"
 #include "store/bulk_role.h"
 #include "store/directory_copy.h"
+#include "store/log_hold.h"
 #include "store/store_parts.h"
 
 namespace ringleader {
-namespace {
-
-constexpr int kMaxHoldTries = 100;
-
-// Keeps the log from a position on.
-class Hold {
- public:
-  explicit Hold(Log& log) : log_(log) {}
-  ~Hold() {
-    if (held_) static_cast<void>(log_.RemoveConsumer(kBackupConsumer));
-  }
-
-  // From the last byte below `applied` on: a log that ends there is kept with its last record.
-  Status Take(const std::atomic<uint64_t>& applied) {
-    if (RL_MUTANT(kBackupWithoutHold)) return Status::Ok();
-    const Status old = log_.RemoveConsumer(kBackupConsumer);  // of one that has died
-    if (!old.ok() && old.code() != Code::kNotFound) return old;
-    for (int tries = 0;; ++tries) {
-      Consumer consumer;
-      consumer.name = kBackupConsumer;
-      const Lsn before(std::max<uint64_t>(applied.load(std::memory_order_acquire), 1) - 1);
-      consumer.position = std::max(log_.Stat().start, before);
-      const Status put = log_.PutConsumer(consumer);
-      held_ = put.ok();
-      // The fold may have gone on, and the log with it.
-      if (put.code() != Code::kTrimmed || tries == kMaxHoldTries) return put;
-    }
-  }
-
- private:
-  Log& log_;
-  bool held_ = false;
-};
-
-}  // namespace
-
 Result<Lsn> Store::Backup(const std::string& directory) {
   Parts& parts = *parts_;
   BulkRole role(env_, *parts.region);
   RL_RETURN_IF_ERROR(role.Take(BulkRole::kPatienceNs));
   const std::atomic<uint64_t>& applied = (**parts.region).fold.applied;
-  Hold hold(*log_);
-  RL_RETURN_IF_ERROR(hold.Take(applied));
+  LogHold hold(*log_, kBackupConsumer);
+  if (!RL_MUTANT(kBackupWithoutHold)) RL_RETURN_IF_ERROR(hold.Take(applied));
   const uint64_t history = parts.overlay->history();
   ControlState control = log_->identity();
   const uint64_t segment = control.segment_bytes;

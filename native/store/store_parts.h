@@ -38,6 +38,7 @@ struct Store::Parts : public LogCompanion {
   std::unique_ptr<Reservation> reservation;
   std::unique_ptr<Folder> folder;
   std::unique_ptr<Committer> committer;
+  bool unfinished = false;  // a snapshot was being installed, and nobody has finished it
   uint64_t replayed_records = 0;
   uint64_t replay_ns = 0;
 };
