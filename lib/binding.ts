@@ -177,7 +177,8 @@ export interface NativeReads {
   has(slot: number, keyBytes: number): number
   getMany(slot: number, count: number): number
   range(slot: number, lowBytes: number, highBytes: number, flags: number, limit: number): number
-  openView(): number
+  openView(level: number): number
+  renew(): number
   begin(isolation: number): number
   release(slot: number): void
   guard(slot: number): unknown
@@ -200,9 +201,53 @@ export interface NativeLoader {
   result(): number | undefined
 }
 
-export interface NativeStore {
-  readonly environmentId: string
+/** A copy of a commit. */
+export interface Copy {
+  /** Whose: a number of the application's. */
+  member: number
+  /** How far it has got there. */
+  level: 'received' | 'written' | 'flushed'
+  /** Who reads there sees it. */
+  applied: boolean
+  /** What names the machine and the disk; absent where nobody knows. */
+  disk?: string
+}
+
+/** Faults after which a commit is still there, each by itself. */
+export interface Survival {
+  /** The death of any process, and of all of them. */
+  process: boolean
+  /** The loss of power of every machine at once. */
+  power: boolean
+  /** The loss of any one disk, for good. */
+  anyOneDisk: boolean
+  /** Any election of the group. */
+  election: boolean
+}
+
+/** What is known of a commit. */
+export interface Facts {
+  copies: Copy[]
+  survives: Survival
+  permanentFailed: boolean
+}
+
+/** What a store says of the group that its environment belongs to. */
+export interface NativeGroup {
   readonly groupId: string
+  inGroup(): boolean
+  defineLevel(kind: number, count: number, level: number, distinctDisks: boolean): number
+  watchGroup(watch: boolean): void
+  tokenOf(end: number, term: number): ArrayBuffer | undefined
+  judge(token: Uint8Array): number
+  factsOf(token: Uint8Array): Facts
+  lagMs(): number
+  askRead(): number
+  readAnswer(ticket: number): number
+}
+
+export interface NativeStore extends NativeGroup {
+  readonly environmentId: string
   readonly memory: {
     keys: ArrayBuffer
     values: ArrayBuffer

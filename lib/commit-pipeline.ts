@@ -11,9 +11,11 @@ import { atomicHeaderBytes, writeAtomic, type AtomicRequest } from './atomic-byt
 import type { NativeStore } from './binding.js'
 import { Catalogue, currentId, type Table } from './catalogue.js'
 import { CommitProgress } from './commit-progress.js'
+import { CopyWaits, type Check } from './copy-waits.js'
+import { hasRule, localOf, rulePositionOf } from './durability.js'
 import { valueRoom } from './encodings.js'
 import { RingleaderError } from './errors.js'
-import type { Appended } from './log-entry.js'
+import { GroupFacts } from './group-facts.js'
 import {
   eachOperation,
   operationOverhead,
@@ -21,10 +23,12 @@ import {
   writeRemove,
   type OperationList,
 } from './operation-bytes.js'
+import { Levels } from './levels.js'
 import type { Settler } from './pending-ring.js'
+import { receiptMaker, type Receipt } from './receipt.js'
 
 const wordsPerRecord = 3
-const numbersPerResult = 6
+const numbersPerResult = 7
 const maxSharedRecord = 65_536
 const maxTransactionBytes = 2 ** 32 - 1
 const ticksPerTurn = 64
@@ -48,13 +52,18 @@ export interface AtomicOutcome {
   before: Buffer | undefined
 }
 
-export class CommitPipeline extends CommitProgress {
+export class CommitPipeline extends CommitProgress<Receipt> {
   readonly #native: NativeStore
   readonly #payload: Buffer
   readonly #words: Uint32Array
   readonly #results: Float64Array
   readonly #maxRecords: number
   readonly catalogue: Catalogue
+  readonly levels: Levels
+  readonly facts: GroupFacts
+  /** Of a commit of this environment. */
+  readonly receipt: (lsn: number, end: number, term: number) => Receipt
+  readonly #copies: CopyWaits
 
   #count = 0 // records in the batch
   #used = 0 // bytes in the batch
@@ -66,14 +75,26 @@ export class CommitPipeline extends CommitProgress {
   readonly #atomics: { request: AtomicRequest; outcome: AtomicOutcome }[] = []
 
   #scheduled = 0 // submissions, ever
+  #term = 0 // of the latest commit
 
   readonly #submitTurn = () => {
     this.submit()
   }
 
-  constructor(native: NativeStore) {
+  /** `durability`: of commits that do not say one; not yet checked. */
+  constructor(native: NativeStore, durability: unknown) {
     const { payload, entries, results, positions } = native.memory
-    super(native, positions, 'environment')
+    const facts = new GroupFacts(native)
+    const make = receiptMaker(facts)
+    super(native, positions, 'environment', make)
+    this.facts = facts
+    this.receipt = make
+    this.levels = new Levels(native, durability)
+    this.#copies = new CopyWaits(native, this.positions, make, facts, () => {
+      this.#copies.watch()
+      this.updateBusy()
+    })
+    this.others = this.#copies
     this.#native = native
     this.#payload = Buffer.from(payload)
     this.#words = new Uint32Array(entries)
@@ -84,7 +105,8 @@ export class CommitPipeline extends CommitProgress {
     })
   }
 
-  put(table: Table, key: unknown, value: unknown, level: number): Promise<Appended> {
+  put(table: Table, key: unknown, value: unknown, level: number): Promise<Receipt> {
+    if (hasRule(level)) this.levels.check(level)
     const prepared = table.values.prepare(value)
     const room = operationOverhead + valueRoom(prepared)
     if (room > this.#payload.length) {
@@ -100,7 +122,8 @@ export class CommitPipeline extends CommitProgress {
     return this.#add(at, writePut(this.#payload, at, table, id, key, prepared), id, level)
   }
 
-  remove(table: Table, key: unknown, level: number): Promise<Appended> {
+  remove(table: Table, key: unknown, level: number): Promise<Receipt> {
+    if (hasRule(level)) this.levels.check(level)
     this.#makeRoom(operationOverhead)
     const id = currentId(table)
     const at = this.#used
@@ -108,7 +131,7 @@ export class CommitPipeline extends CommitProgress {
   }
 
   // An operation has been written from `at` to `end`: into the open record, or one of its own.
-  #add(at: number, end: number, id: number, level: number): Promise<Appended> {
+  #add(at: number, end: number, id: number, level: number): Promise<Receipt> {
     const bytes = end - at
     // The key may have run code that has handed the batch over.
     if (this.#used !== at) this.#payload.copyWithin(this.#used, at, end)
@@ -140,7 +163,7 @@ export class CommitPipeline extends CommitProgress {
     }
     const at = this.#count * wordsPerRecord
     this.#words[at] = first
-    this.#words[at + 1] = kind | (level << 8)
+    this.#words[at + 1] = kind | ((level & 0xff) << 8)
     this.#words[at + 2] = 1
     this.#count += 1
     this.#open = false
@@ -161,7 +184,8 @@ export class CommitPipeline extends CommitProgress {
   }
 
   /** Commits operations as one record. */
-  batch({ bytes, tables }: OperationList, level: number): Promise<Appended> {
+  batch({ bytes, tables }: OperationList, level: number): Promise<Receipt> {
+    if (hasRule(level)) this.levels.check(level)
     const { length } = bytes
     if (length > maxTransactionBytes) {
       throw new RingleaderError('RL_TOO_LARGE', 'a transaction holds less than 4 GiB')
@@ -187,6 +211,7 @@ export class CommitPipeline extends CommitProgress {
 
   /** Applies a rule to a row; the outcome is that of the moment of the commit. */
   async atomic(table: Table, request: AtomicRequest, level: number): Promise<AtomicOutcome> {
+    if (hasRule(level)) this.levels.check(level)
     const id = currentId(table)
     const bytes = writeAtomic(table, id, request)
     const outcome: AtomicOutcome = { done: false, sum: 0, before: undefined }
@@ -211,11 +236,11 @@ export class CommitPipeline extends CommitProgress {
     kind: number,
     level: number,
     tables: ReadonlyMap<number, Table>,
-  ): Promise<Appended> {
+  ): Promise<Receipt> {
     this.submit()
     this.checkOpen()
     const promise = this.promise(level)
-    let word = kind | (level << 8)
+    let word = kind | ((level & 0xff) << 8)
     let ids = tables
     for (;;) {
       const placed = this.#native.submitOne(bytes, word, 1)
@@ -227,6 +252,52 @@ export class CommitPipeline extends CommitProgress {
       this.catalogue.refresh()
       if (!changeIdsOf(bytes, 0, bytes.length, kind & 0xff, ids)) word |= flagUnknownDatabase
     }
+  }
+
+  // --- who waits for the group
+
+  /** How far a level has been reached. */
+  reached(level: number): number {
+    const { positions } = this
+    const here = positions[localOf(level)] ?? 0
+    return hasRule(level) ? Math.min(here, positions[rulePositionOf(level)] ?? 0) : here
+  }
+
+  /** What the group has committed, as far as this environment knows. */
+  get groupCommit(): number {
+    return this.#copies.commit
+  }
+
+  /** Where the newest term begins that this environment knows of. */
+  get newestTerm(): number {
+    return this.#copies.newestTerm
+  }
+
+  /** As CopyWaits.until; what has been written before is committed first. */
+  async until(
+    check: Check,
+    timeoutMs: number | undefined,
+    timeoutError: () => RingleaderError,
+  ): Promise<void> {
+    this.checkOpen()
+    this.submit()
+    this.#native.request(0, 0) // which brings the positions up to date
+    this.checkFailed()
+    const over = this.#copies.until(check, timeoutMs, timeoutError)
+    this.#copies.watch()
+    this.updateBusy()
+    await over
+  }
+
+  /** The group will not be heard of any more: who waits for it is told so. */
+  abandonOthers(): void {
+    this.#copies.reject((end, term) => {
+      const token = this.facts.tokenIfKnown(end, term)
+      return new RingleaderError('RL_CLOSED', 'closed before the copies were acknowledged', {
+        fate: 'unknown',
+        token,
+      })
+    })
   }
 
   override submit(): void {
@@ -267,12 +338,22 @@ export class CommitPipeline extends CommitProgress {
     const results = this.#results
     const at = i * numbersPerResult
     const lsn = results[at] ?? 0
+    const end = results[at + 1] ?? 0
+    const term = results[at + 6] ?? 0
     const ring = this.pendingOf(results[at + 2] ?? 0)
     const count = results[at + 3] ?? 0
+    if (term !== this.#term) this.#noteTerm(term, end)
     if (results[at + 4] === kindAtomic) this.#takeOutcome(lsn, results[at + 5] ?? 0)
     if (lsn === failed) ring.fail(this.#native.takeFailure(), count)
-    else if (lsn === unchanged) ring.place(0, 0)
-    else ring.place(lsn, results[at + 1] ?? 0, count)
+    else if (lsn === unchanged) ring.place(0, 0, 0)
+    else ring.place(lsn, end, term, count)
+  }
+
+  // Of what has not been committed there is no term.
+  #noteTerm(term: number, end: number): void {
+    if (term === 0) return
+    this.#term = term
+    this.facts.noteTerm(term, end)
   }
 
   #takeOutcome(lsn: number, sum: number): void {

@@ -9,7 +9,14 @@
 import { invalidArgument, RingleaderError } from './errors.js'
 import type { Appended } from './log-entry.js'
 import { levelNumbers, type Level } from './options.js'
-import { PendingRing, type Reject, type Resolve, type Settler } from './pending-ring.js'
+import {
+  PendingRing,
+  type MakeAppended,
+  type MakeError,
+  type Reject,
+  type Resolve,
+  type Settler,
+} from './pending-ring.js'
 import { WaitList } from './wait-list.js'
 
 /** What the addon has of it, of a log and of a store. */
@@ -36,29 +43,48 @@ interface DrainWaiter {
   resolve: () => void
 }
 
-export abstract class CommitProgress {
+/** Who waits for more than the local log. */
+export interface OtherWaits {
+  readonly size: number
+  /** The promises of a level that is none of the log's. */
+  ring(level: number): PendingRing
+  /** Positions have changed. */
+  settle(): void
+  /** A roll-back has taken back what ends where `isGone` says so. */
+  rejectWhere(isGone: (end: number) => boolean, error: RingleaderError): void
+  /** Nothing more will be heard. */
+  reject(makeError: MakeError): void
+}
+
+/** `A`: what promises resolve with. */
+export abstract class CommitProgress<A extends Appended = Appended> {
   readonly #native: NativeProgress
   readonly #what: string
-  // Visible, written, durable: by level; errno; roll-backs; those before the latest submission.
+  // Visible, written, durable: by level; errno; roll-backs; those before the latest submission;
+  // what a store has beside these (durability.ts).
   readonly #positions: Float64Array
   #history = 0 // roll-backs that the promises have been told of
   #queued = 0 // submissions that the addon has queued, ever
   #collected = 0 // of those, the ones whose results are here
   #busy = false
   #closed = false
-  readonly #pending = [new PendingRing(), new PendingRing(), new PendingRing()] as const
+  readonly #pending: readonly [PendingRing, PendingRing, PendingRing]
   readonly #writtenWaits = new WaitList(() => {
-    this.#updateBusy()
+    this.updateBusy()
   })
   readonly #flushedWaits = new WaitList(() => {
-    this.#updateBusy()
+    this.updateBusy()
   })
   #drainWaiters: DrainWaiter[] = []
+  protected others: OtherWaits | undefined
 
-  /** `what` is closed in messages: the log, the environment. */
-  constructor(native: NativeProgress, positions: ArrayBuffer, what: string) {
+  /**
+   * `what` is closed in messages: the log, the environment. `make`: an `A`.
+   */
+  constructor(native: NativeProgress, positions: ArrayBuffer, what: string, make: MakeAppended) {
     this.#native = native
     this.#what = what
+    this.#pending = [new PendingRing(make), new PendingRing(make), new PendingRing(make)]
     this.#positions = new Float64Array(positions)
     this.#history = this.#positions[4] ?? 0
     native.onProgress = () => {
@@ -86,10 +112,10 @@ export abstract class CommitProgress {
   }
 
   /** The promise of something that has just been added to the batch. */
-  protected promise(level: number): Promise<Appended> {
+  protected promise(level: number): Promise<A> {
     const promise = new Promise<Appended>(takeSettlers)
     this.pendingOf(level).add(newResolve, newReject)
-    return promise
+    return promise as Promise<A>
   }
 
   /** The same for what needs no promise. */
@@ -98,7 +124,24 @@ export abstract class CommitProgress {
   }
 
   protected pendingOf(level: number): PendingRing {
-    return level === 2 ? this.#pending[2] : level === 1 ? this.#pending[1] : this.#pending[0]
+    if (level === 2) return this.#pending[2]
+    if (level === 1) return this.#pending[1]
+    return level === 0 ? this.#pending[0] : this.#otherRing(level)
+  }
+
+  #otherRing(level: number): PendingRing {
+    if (this.others) return this.others.ring(level)
+    throw invalidArgument(`level: there is no ${level}`)
+  }
+
+  /** The end of what is visible, as far as the addon has told. */
+  get visible(): number {
+    return this.#positions[0] ?? 0
+  }
+
+  /** The same as in the addon's memory, for who else waits. */
+  protected get positions(): Float64Array {
+    return this.#positions
   }
 
   /** A batch of `count` was handed over; the first `placed` have their results. */
@@ -129,6 +172,7 @@ export abstract class CommitProgress {
     for (const ring of this.#pending) ring.rejectWhere(isGone, rolledBackError())
     this.#writtenWaits.rejectWhere(isGone, rolledBackError())
     this.#flushedWaits.rejectWhere(isGone, rolledBackError())
+    this.others?.rejectWhere(isGone, rolledBackError())
   }
 
   #settle(): void {
@@ -137,8 +181,9 @@ export abstract class CommitProgress {
     const durable = this.#positions[2] ?? 0
     const errno = this.#positions[3] ?? 0
     this.#settleUpTo(written, durable)
+    this.others?.settle()
     if (errno !== 0) this.#rejectPlaced(failedError(errno))
-    this.#updateBusy()
+    this.updateBusy()
   }
 
   #settleUpTo(written: number, durable: number): void {
@@ -150,9 +195,10 @@ export abstract class CommitProgress {
   }
 
   #rejectPlaced(error: RingleaderError): void {
-    for (const ring of this.#pending) ring.reject(error)
+    for (const ring of this.#pending) ring.reject(() => error)
     this.#writtenWaits.reject(error)
     this.#flushedWaits.reject(error)
+    this.others?.reject(() => error)
   }
 
   #settleDrains(): void {
@@ -162,9 +208,9 @@ export abstract class CommitProgress {
   }
 
   // What somebody waits for keeps the event loop alive.
-  #updateBusy(): void {
+  protected updateBusy(): void {
     const [memory, written, flushed] = this.#pending
-    const pending = memory.size + written.size + flushed.size
+    const pending = memory.size + written.size + flushed.size + (this.others?.size ?? 0)
     const busy = pending + this.#writtenWaits.size + this.#flushedWaits.size > 0
     if (busy === this.#busy) return
     this.#busy = busy
@@ -192,11 +238,10 @@ export abstract class CommitProgress {
       throw invalidArgument(`end: nothing has been appended up to ${end}`)
     }
     if ((this.#positions[number] ?? 0) >= end) return
-    const errno = this.#positions[3] ?? 0
-    if (errno !== 0) throw failedError(errno)
+    this.checkFailed()
     const waits = level === 'flushed' ? this.#flushedWaits : this.#writtenWaits
     const reached = waits.add(end, timeoutMs)
-    this.#updateBusy()
+    this.updateBusy()
     await reached
   }
 
@@ -207,6 +252,12 @@ export abstract class CommitProgress {
     this.#native.request(0, levelNumbers.flushed)
     await this.waitFor(this.#positions[0] ?? 0, 'flushed', undefined)
     return this.#positions[2] ?? 0
+  }
+
+  /** Whether the log has come to an end; RL_FAILED where it has. */
+  protected checkFailed(): void {
+    const errno = this.#positions[3] ?? 0
+    if (errno !== 0) throw failedError(errno)
   }
 
   /** Nothing new, no wait is accepted from now on. */
@@ -222,7 +273,7 @@ export abstract class CommitProgress {
     } else {
       this.#settleUpTo(Infinity, Infinity)
     }
-    this.#updateBusy()
+    this.updateBusy()
   }
 }
 

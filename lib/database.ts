@@ -16,17 +16,11 @@ import {
 } from './environment-options.js'
 import { checkNotNew, invalidArgument } from './errors.js'
 import { rowKeyRange } from './key-range.js'
-import type { Appended } from './log-entry.js'
 import { OperationList } from './operation-bytes.js'
 import { asOptions, checkPosition, checkRow, isTakenAway, refuse } from './options.js'
+import type { Receipt } from './receipt.js'
 import { Range, type Pick, type RangeSource, type Row } from './range.js'
 import type { Entry } from './store-reads.js'
-
-/**
- * Where a commit stands in the log. `end` is the version of the rows that it has written, and what
- * `waitFor` takes.
- */
-export type Receipt = Appended
 
 /** What a row has to be for a compareAndSet: its version (0: no row), or its value. */
 export type Expected<V> = { version: number } | { value: V }
@@ -46,9 +40,13 @@ export let contextOfDatabase: (database: unknown) => EnvironmentContext
  *
  * Writes are committed at the end of the turn in the order of the calls, and are visible to all
  * processes from then on. Their promises resolve, with a receipt, when the durability asked for is
- * reached (default: the environment's). They reject with fate `none` with RL_TOO_LARGE (a key over
- * 1,978 bytes, a value over 1 GiB), RL_DROPPED, RL_NO_SPACE or RL_FAILED (an earlier flush failed);
- * with fate `unknown` with RL_FAILED where the flush of this very commit failed.
+ * reached (default: the environment's).
+ *
+ * They reject with fate `none` with RL_TOO_LARGE (a key over 1,978 bytes, a value over 1 GiB),
+ * RL_DROPPED, RL_NO_SPACE, RL_NOT_PRIMARY, RL_NO_GROUP (copies are asked for where there is no
+ * group) or RL_FAILED (an earlier flush failed). They reject with fate `unknown` with RL_FAILED
+ * where the flush of this very commit failed, with RL_ROLLED_BACK, with RL_TIMEOUT where copies
+ * have not been acknowledged in time, and with RL_CLOSED where they were still waited for.
  *
  * Any method can fail with RL_CLOSED once the environment is closed, with RL_DROPPED once the
  * database is dropped, with RL_INVALID_ARGUMENT for a key or value that its encoding does not take,
@@ -170,9 +168,9 @@ export class Database<K = string, V = unknown> {
   /** Puts a row in the place of whatever is there. */
   put(key: K, value: V, options?: WriteOptions): Promise<Receipt> {
     try {
-      const { pipeline, durability } = this.#context
+      const { pipeline } = this.#context
       pipeline.checkOpen()
-      const level = checkWriteOptions(options, durability)
+      const level = checkWriteOptions(options, pipeline.levels)
       return pipeline.put(this.#table, key, value, level)
     } catch (error) {
       return rejected(error)
@@ -182,9 +180,9 @@ export class Database<K = string, V = unknown> {
   /** Removes a row; one that is not there is no error. */
   remove(key: K, options?: WriteOptions): Promise<Receipt> {
     try {
-      const { pipeline, durability } = this.#context
+      const { pipeline } = this.#context
       pipeline.checkOpen()
-      const level = checkWriteOptions(options, durability)
+      const level = checkWriteOptions(options, pipeline.levels)
       return pipeline.remove(this.#table, key, level)
     } catch (error) {
       return rejected(error)
@@ -194,9 +192,9 @@ export class Database<K = string, V = unknown> {
   /** Puts many rows, all or none of them: for example a Map. Less than 4 GiB together. */
   putMany(rows: Iterable<readonly [K, V]>, options?: WriteOptions): Promise<Receipt> {
     try {
-      const { pipeline, durability } = this.#context
+      const { pipeline } = this.#context
       pipeline.checkOpen()
-      const level = checkWriteOptions(options, durability)
+      const level = checkWriteOptions(options, pipeline.levels)
       const operations = new OperationList()
       for (const row of checkIterable(rows, 'rows')) {
         const [key, value] = checkRow(row)
@@ -270,9 +268,9 @@ export class Database<K = string, V = unknown> {
 
   // One operation that cannot be disturbed: its condition is looked at when it is committed.
   #atomic(request: AtomicRequest, options: unknown): Promise<AtomicOutcome> {
-    const { pipeline, durability } = this.#context
+    const { pipeline } = this.#context
     pipeline.checkOpen()
-    return pipeline.atomic(this.#table, request, checkWriteOptions(options, durability))
+    return pipeline.atomic(this.#table, request, checkWriteOptions(options, pipeline.levels))
   }
 
   /**

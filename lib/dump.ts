@@ -23,7 +23,8 @@ import {
 import { keyCodecs, valueCodecs, type KeyEncoding, type ValueEncoding } from './encodings.js'
 import type { EnvironmentContext } from './environment-context.js'
 import { contextOf, Environment } from './environment.js'
-import { checkRangeOptions, checkWriteOptions, type Durability } from './environment-options.js'
+import type { Durability, LevelTable } from './durability.js'
+import { checkRangeOptions, checkWriteOptions } from './environment-options.js'
 import { RingleaderError } from './errors.js'
 import type { Appended } from './log-entry.js'
 import { maxKeyBytes } from './limits.js'
@@ -180,7 +181,7 @@ const loadOptionNames = [
   'durability',
 ] as const satisfies readonly (keyof LoadOptions)[]
 
-const checkLoadOptions = (options: unknown, byDefault: number) => {
+const checkLoadOptions = (options: unknown, levels: LevelTable) => {
   const given = asOptions(options, 'options', loadOptionNames)
   const { database, key, value, batchBytes = mebibyte, durability } = given
   if (database !== undefined && typeof database !== 'string') {
@@ -191,7 +192,7 @@ const checkLoadOptions = (options: unknown, byDefault: number) => {
     key: key === undefined ? undefined : checkKey(key, 'key', keyCodecs),
     value: value === undefined ? undefined : checkKey(value, 'value', valueCodecs),
     batchBytes: checkInteger(batchBytes, 'batchBytes', 1, maxBatchBytes),
-    level: checkWriteOptions({ durability }, byDefault),
+    level: checkWriteOptions({ durability }, levels),
   }
 }
 
@@ -327,7 +328,7 @@ export const load = async <K, V>(
   const whole = target instanceof Environment
   const context = whole ? contextOf(target) : contextOfDatabase(target)
   context.pipeline.checkOpen()
-  const checked = checkLoadOptions(options, context.durability)
+  const checked = checkLoadOptions(options, context.pipeline.levels)
   const only = whole ? undefined : tableWithin(target, context)
   return new Loader(context, only, checked).run(source)
 }

@@ -10,8 +10,6 @@ export interface EnvironmentContext {
   readonly pipeline: CommitPipeline
   readonly catalogue: Catalogue
   readonly reads: StoreReads
-  /** Level of commits that do not say one. */
-  readonly durability: number
   /** Of transactions whose functions have not ended. They do not keep the transactions alive. */
   readonly unended: Set<Reject>
 }

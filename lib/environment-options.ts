@@ -1,22 +1,17 @@
 // The options of environments, databases, transactions and ranges, and their checks, as options.ts
 // has it.
+import { checkDurability, type Durability, type LevelTable } from './durability.js'
 import {
   asOptions,
   checkBoolean,
   checkInteger,
   checkKey,
-  checkLevel,
   checkLogOptions,
   checkNumber,
-  levelNumbers,
   refuse,
   type CheckedLogOptions,
-  type Level,
   type LogOptions,
 } from './options.js'
-
-/** How far a commit has to get before its promise resolves; see `Level`. */
-export type Durability = Level
 
 export interface EnvironmentOptions extends Omit<LogOptions, 'level'> {
   /**
@@ -47,6 +42,40 @@ export interface EnvironmentOptions extends Omit<LogOptions, 'level'> {
   hashIndexBytes?: number
   /** Of commits that do not say one. Default: `flushed`. */
   durability?: Durability
+  /** What `Database.get` and other reads of databases see. Default: `local`. */
+  readLevel?: ReadLevel
+}
+
+/**
+ * What a read sees of an environment that belongs to a group:
+ *
+ * - `local`: everything that has been applied here. A new primary may take the newest of it back.
+ * - `durable`: what the group has committed, as far as this member knows. Nothing takes that back.
+ *
+ * Without a group there is no difference.
+ */
+export type ReadLevel = 'local' | 'durable'
+
+export interface SnapshotOptions {
+  /** Default: the environment's `readLevel`. */
+  level?: ReadLevel
+}
+
+export interface SnapshotAtOptions extends SnapshotOptions {
+  /** A commit that has to be seen, by whomever it was made: a receipt, or a token. */
+  atLeast?: { readonly end: number } | string
+  /**
+   * The data may be older than the primary's by so many milliseconds: 0 to 2^31 - 1. Default: by
+   * any time.
+   */
+  maxLagMs?: number
+  /**
+   * Everything is seen that anybody had been told was committed before this call; one round through
+   * the group. Only with level `durable`, which is the default then. Default: false.
+   */
+  linearizable?: boolean
+  /** Give up after this many milliseconds: 0 to 2^31 - 1. Default: never. */
+  timeoutMs?: number
 }
 
 export interface WriteOptions {
@@ -110,6 +139,14 @@ export interface CheckedEnvironmentOptions extends CheckedLogOptions {
   hashIndexBytes: number
 }
 
+export interface CheckedSnapshotAtOptions {
+  level: ReadLevel
+  atLeast: unknown
+  maxLagMs: number | undefined
+  linearizable: boolean
+  timeoutMs: number | undefined
+}
+
 const MiB = 2 ** 20
 const maxTimeoutMs = 2 ** 31 - 1
 
@@ -128,18 +165,26 @@ const environmentOptionNames = [
   'maxReaders',
   'hashIndexBytes',
   'durability',
+  'readLevel',
 ] as const satisfies readonly (keyof EnvironmentOptions)[]
 
-export const checkDurability = (value: unknown): number =>
-  levelNumbers[checkLevel(value, 'durability')]
+const readLevels = { local: 0, durable: 1 } as const satisfies Record<ReadLevel, number>
 
-export const checkEnvironmentOptions = (
-  options: unknown,
-): { native: CheckedEnvironmentOptions; durability: number } => {
+const checkReadLevel = (value: unknown, name: string): ReadLevel =>
+  checkKey(value, name, readLevels)
+
+export interface CheckedEnvironment {
+  native: CheckedEnvironmentOptions
+  durability: unknown
+  readLevel: ReadLevel
+}
+
+export const checkEnvironmentOptions = (options: unknown): CheckedEnvironment => {
   const given = asOptions(options, 'options', environmentOptionNames)
   const { generationBytes = 128 * MiB, maxFrozen = 2, foldIntervalMs = 30_000 } = given
   const { maxReaders = 4096, hashIndexBytes = 32 * MiB } = given
-  const { durability = 'flushed', ...log } = given
+  const { durability = 'flushed', readLevel = 'local', ...log } = given
+  checkDurability(durability)
   delete log.generationBytes
   delete log.maxFrozen
   delete log.foldIntervalMs
@@ -154,17 +199,54 @@ export const checkEnvironmentOptions = (
       maxReaders: checkInteger(maxReaders, 'maxReaders', 16, 65_536),
       hashIndexBytes: checkInteger(hashIndexBytes, 'hashIndexBytes', 0, 16_384 * MiB),
     },
-    durability: checkDurability(durability),
+    durability,
+    readLevel: checkReadLevel(readLevel, 'readLevel'),
+  }
+}
+
+export const checkSnapshotOptions = (options: unknown, byDefault: ReadLevel): ReadLevel => {
+  const { level } = asOptions(options, 'options', ['level'] satisfies (keyof SnapshotOptions)[])
+  return level === undefined ? byDefault : checkReadLevel(level, 'level')
+}
+
+const snapshotAtOptionNames = [
+  'level',
+  'atLeast',
+  'maxLagMs',
+  'linearizable',
+  'timeoutMs',
+] as const satisfies readonly (keyof SnapshotAtOptions)[]
+
+export const checkSnapshotAtOptions = (
+  options: unknown,
+  byDefault: ReadLevel,
+): CheckedSnapshotAtOptions => {
+  const given = asOptions(options, 'options', snapshotAtOptionNames)
+  const { level, atLeast, maxLagMs, linearizable = false, timeoutMs } = given
+  const must = checkBoolean(linearizable, 'linearizable')
+  const checked =
+    level === undefined ? (must ? 'durable' : byDefault) : checkReadLevel(level, 'level')
+  if (must && checked === 'local') {
+    throw refuse('level', 'durable where the read is linearizable', level)
+  }
+  return {
+    level: checked,
+    atLeast,
+    maxLagMs:
+      maxLagMs === undefined ? undefined : checkNumber(maxLagMs, 'maxLagMs', 0, maxTimeoutMs),
+    linearizable: must,
+    timeoutMs:
+      timeoutMs === undefined ? undefined : checkNumber(timeoutMs, 'timeoutMs', 0, maxTimeoutMs),
   }
 }
 
 const writeOptionNames = ['durability'] as const satisfies readonly (keyof WriteOptions)[]
 
 /** The level of a write. */
-export const checkWriteOptions = (options: unknown, byDefault: number): number => {
-  if (options === undefined) return byDefault
+export const checkWriteOptions = (options: unknown, levels: LevelTable): number => {
+  if (options === undefined) return levels.byDefault
   const { durability } = asOptions(options, 'options', writeOptionNames)
-  return durability === undefined ? byDefault : checkDurability(durability)
+  return durability === undefined ? levels.byDefault : levels.levelOf(durability)
 }
 
 export const checkCountOptions = (options: unknown): boolean => {
@@ -196,13 +278,12 @@ const defaultsOf = (level: number): CheckedTransactionOptions => ({
   retries: Infinity,
   timeoutMs: undefined,
 })
-const transactionDefaults = [defaultsOf(0), defaultsOf(1), defaultsOf(2)]
 
 export const checkTransactionOptions = (
   options: unknown,
-  byDefault: number,
+  levels: LevelTable,
 ): CheckedTransactionOptions => {
-  if (options === undefined) return transactionDefaults[byDefault] ?? defaultsOf(byDefault)
+  if (options === undefined) return defaultsOf(levels.byDefault)
   const given = asOptions(options, 'options', transactionOptionNames)
   const { durability, isolation = 'serializable', retry = true, timeoutMs } = given
   let retries = retry === true ? Infinity : 0
@@ -211,7 +292,7 @@ export const checkTransactionOptions = (
   }
   return {
     isolation: isolations[checkKey(isolation, 'isolation', isolations)],
-    level: durability === undefined ? byDefault : checkDurability(durability),
+    level: durability === undefined ? levels.byDefault : levels.levelOf(durability),
     retries,
     timeoutMs:
       timeoutMs === undefined ? undefined : checkNumber(timeoutMs, 'timeoutMs', 0, maxTimeoutMs),

@@ -3,24 +3,31 @@ import { binding, type EnvironmentStat, type NativeStore, type Verified } from '
 import { BulkLoad, type BulkRows } from './bulk-load.js'
 import type { DatabaseInfo, DatabaseOptions } from './catalogue.js'
 import { CommitPipeline } from './commit-pipeline.js'
-import { Database, rejected, tableWithin, type Receipt } from './database.js'
+import { Database, rejected, tableWithin } from './database.js'
+import type { Durability } from './durability.js'
 import type { KeyEncoding, KeyTypes, ValueEncoding, ValueTypes } from './encodings.js'
 import type { EnvironmentContext } from './environment-context.js'
 import {
   checkEnvironmentOptions,
+  checkSnapshotAtOptions,
+  checkSnapshotOptions,
   checkTransactionOptions,
   checkWriteOptions,
+  type CheckedEnvironment,
   type CheckedTransactionOptions,
-  type Durability,
   type EnvironmentOptions,
+  type ReadLevel,
+  type SnapshotAtOptions,
+  type SnapshotOptions,
   type TransactionOptions,
   type WriteOptions,
 } from './environment-options.js'
 import { checkNotNew, type RingleaderError } from './errors.js'
+import { takeSnapshotAt, waitForCommit } from './group-waits.js'
+import type { Appended } from './log-entry.js'
 import { readOperations, type LoggedTransaction } from './log-operations.js'
 import { LogIterator } from './log-reader.js'
 import {
-  checkLevel,
   checkPath,
   checkPosition,
   checkReadOptions,
@@ -29,6 +36,7 @@ import {
   type ReadOptions,
   type WaitOptions,
 } from './options.js'
+import type { Receipt } from './receipt.js'
 import { Snapshot } from './snapshot.js'
 import { StoreReads } from './store-reads.js'
 import { TransactionRun, type Transaction } from './transaction.js'
@@ -61,20 +69,23 @@ export class Environment {
 
   readonly #context: EnvironmentContext
   readonly #transactionDefaults: CheckedTransactionOptions
+  readonly #readLevel: ReadLevel
   readonly #databases = new Map<unknown, Database<unknown>>()
   readonly #loads = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
 
-  private constructor(directory: string, native: NativeStore, durability: number) {
+  private constructor(directory: string, native: NativeStore, options: CheckedEnvironment) {
     checkNotNew(native, 'Environment', 'Environment.open')
     this.directory = directory
     this.environmentId = native.environmentId
     this.groupId = native.groupId
-    const pipeline = new CommitPipeline(native)
+    const { durability, readLevel } = options
+    const pipeline = new CommitPipeline(native, durability)
     const { catalogue } = pipeline
-    const reads = new StoreReads(native, catalogue, pipeline)
-    this.#context = { native, pipeline, catalogue, reads, durability, unended: new Set() }
-    this.#transactionDefaults = checkTransactionOptions(undefined, durability)
+    const reads = new StoreReads(native, catalogue, pipeline, readLevel)
+    this.#context = { native, pipeline, catalogue, reads, unended: new Set() }
+    this.#transactionDefaults = checkTransactionOptions(undefined, pipeline.levels)
+    this.#readLevel = readLevel
   }
 
   static {
@@ -93,8 +104,8 @@ export class Environment {
    */
   static async open(directory: string, options?: EnvironmentOptions): Promise<Environment> {
     const path = checkPath(directory, 'directory')
-    const { native, durability } = checkEnvironmentOptions(options)
-    return new Environment(path, await binding().openStore(path, native), durability)
+    const checked = checkEnvironmentOptions(options)
+    return new Environment(path, await binding().openStore(path, checked.native), checked)
   }
 
   /**
@@ -137,10 +148,10 @@ export class Environment {
    */
   batch(write: (batch: WriteBatch) => void, options?: WriteOptions): Promise<Receipt> {
     try {
-      const { pipeline, durability } = this.#context
+      const { pipeline } = this.#context
       pipeline.checkOpen()
       if (typeof write !== 'function') throw refuse('write', 'a function', write)
-      const level = checkWriteOptions(options, durability)
+      const level = checkWriteOptions(options, pipeline.levels)
       const batch = new WriteBatch(this.#context)
       const run: (batch: WriteBatch) => unknown = write
       const given = run(batch)
@@ -173,40 +184,59 @@ export class Environment {
     options?: TransactionOptions,
   ): Promise<T> {
     try {
-      const { pipeline, durability } = this.#context
+      const { pipeline } = this.#context
       pipeline.checkOpen()
       if (typeof work !== 'function') throw refuse('work', 'a function', work)
       const checked =
         options === undefined
           ? this.#transactionDefaults
-          : checkTransactionOptions(options, durability)
+          : checkTransactionOptions(options, pipeline.levels)
+      pipeline.levels.check(checked.level)
       return new TransactionRun(this.#context, work, checked).start()
     } catch (error) {
       return rejected(error)
     }
   }
 
-  /** All databases as of now, until it is closed. Throws RL_BUSY (too many readers). */
-  snapshot(): Snapshot {
+  /**
+   * All databases as of now, until it is closed: whatever is here, or, with level `durable`, what
+   * the group has committed. Throws RL_BUSY (too many readers).
+   */
+  snapshot(options?: SnapshotOptions): Snapshot {
     this.#context.pipeline.checkOpen()
-    return new Snapshot(this.#context)
+    return new Snapshot(this.#context, checkSnapshotOptions(options, this.#readLevel))
   }
 
   /**
-   * Resolves when everything up to a receipt, or a position in the log, has reached `level`
-   * (default `flushed`), whoever has committed it. Rejects with RL_TIMEOUT after `timeoutMs` and
-   * with RL_FAILED, both with fate `unknown`.
+   * A snapshot that is as fresh as asked for, as soon as there is one. What it waits for comes from
+   * the group; it asks for a round only where the read is to be linearizable. Without a group every
+   * snapshot is.
+   *
+   * Rejects, with fate `none`, with RL_TIMEOUT, RL_ROLLED_BACK (`atLeast` never will be here) or
+   * RL_BUSY (too many readers); with fate `unknown` with RL_TRIMMED (`atLeast` is older than what
+   * this member remembers).
+   */
+  async snapshotAt(options?: SnapshotAtOptions): Promise<Snapshot> {
+    const checked = checkSnapshotAtOptions(options, this.#readLevel)
+    return takeSnapshotAt(this.#context, checked)
+  }
+
+  /**
+   * Resolves when a commit, by whomever it was made, has reached `level` (default `flushed`). It is
+   * named by its receipt; by a token, which means the same to every member of the group; or by a
+   * position, for everything up to there. Copies that only the primary hears of are proven
+   * elsewhere by what the group has committed.
+   *
+   * Rejects with RL_ROLLED_BACK (fate `none`: the group has gone on without it, for good) and with
+   * fate `unknown` with RL_TIMEOUT after `timeoutMs`, RL_TRIMMED (older than what this member
+   * remembers) or RL_FAILED.
    */
   async waitFor(
-    receipt: Receipt | number,
+    commit: Appended | string | number,
     level: Durability = 'flushed',
     options?: WaitOptions,
   ): Promise<void> {
-    const timeoutMs = checkWaitOptions(options)
-    const given: unknown = receipt
-    const end = typeof given === 'object' && given !== null && 'end' in given ? given.end : given
-    const position = checkPosition(end, 'receipt')
-    await this.#context.pipeline.waitFor(position, checkLevel(level), timeoutMs)
+    await waitForCommit(this.#context, commit, level, checkWaitOptions(options))
   }
 
   /**
@@ -309,7 +339,8 @@ export class Environment {
    * Closing again gives the same promise.
    *
    * Rejects with RL_FAILED, RL_IO or RL_NO_SPACE; the environment is closed all the same, and
-   * pending commits are rejected with that code and fate `unknown`.
+   * pending commits are rejected with that code and fate `unknown`. Those that wait for copies of
+   * other members are rejected with RL_CLOSED and fate `unknown`.
    */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
@@ -323,6 +354,7 @@ export class Environment {
     unended.clear()
     await drained
     await Promise.allSettled(this.#loads)
+    pipeline.abandonOthers()
     try {
       await native.close()
     } catch (error) {

@@ -24,6 +24,7 @@ export type ErrorCode =
   | 'RL_DROPPED'
   | 'RL_ROLLED_BACK'
   | 'RL_NOT_PRIMARY'
+  | 'RL_NO_GROUP'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -62,6 +63,7 @@ const retries: Record<ErrorCode, Retry> = {
   RL_DROPPED: 'no',
   RL_ROLLED_BACK: 'no',
   RL_NOT_PRIMARY: 'primary',
+  RL_NO_GROUP: 'no',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',
 }
@@ -71,6 +73,8 @@ export interface ErrorDetails {
   fate?: Fate
   /** Of the operating system; 0 and absent are the same. */
   errno?: number
+  /** Of a commit whose fate is unknown. */
+  token?: string | undefined
 }
 
 /** Everything that this package rejects with or throws. */
@@ -80,6 +84,10 @@ export class RingleaderError extends Error {
   readonly retry: Retry
   /** The operating system's error number (positive), where there is one. */
   declare readonly errno?: number
+  /**
+   * Of a commit of unknown fate in a group: its name, for `Environment.waitFor` on any member.
+   */
+  declare readonly token?: string
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message)
@@ -87,6 +95,7 @@ export class RingleaderError extends Error {
     this.fate = details.fate ?? 'none'
     this.retry = retries[code]
     if (details.errno) this.errno = details.errno
+    if (details.token !== undefined) this.token = details.token
   }
 
   static {

@@ -1,17 +1,20 @@
 export type { BulkRows } from './bulk-load.js'
 export type { DatabaseInfo, DatabaseOptions } from './catalogue.js'
-export { Database, type Expected, type Receipt } from './database.js'
+export { Database, type Expected } from './database.js'
 export { dump, load } from './dump.js'
 export type { Loaded, LoadOptions, DumpOptions, DumpSource } from './dump.js'
 export type { DumpFormat } from './dump-format.js'
+export type { CopiesDurability, CopyLevel, Durability } from './durability.js'
 export type { KeyEncoding, KeyTypes, ValueEncoding, ValueTypes } from './encodings.js'
 export { Environment, type EnvironmentStat, type Verified } from './environment.js'
 export type {
   CountOptions,
-  Durability,
   EnvironmentOptions,
   Isolation,
   RangeOptions,
+  ReadLevel,
+  SnapshotAtOptions,
+  SnapshotOptions,
   TransactionOptions,
   WriteOptions,
 } from './environment-options.js'
@@ -29,6 +32,7 @@ export type {
   WaitOptions,
 } from './options.js'
 export { Range, type Row } from './range.js'
+export type { Copy, Receipt, Survival } from './receipt.js'
 export { restore, type Restored, type RestoreOptions } from './restore.js'
 export { Snapshot } from './snapshot.js'
 export type { Entry } from './store-reads.js'

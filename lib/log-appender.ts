@@ -33,7 +33,7 @@ export class LogAppender extends CommitProgress {
 
   constructor(native: NativeLog, defaultLevel: Level) {
     const { payload, entries, results, positions } = native.memory
-    super(native, positions, 'log')
+    super(native, positions, 'log', (lsn, end) => ({ lsn, end }))
     this.#native = native
     this.#defaultLevel = defaultLevel
     this.#payload = Buffer.from(payload)
@@ -115,6 +115,6 @@ export class LogAppender extends CommitProgress {
     const lsn = this.#results[at] ?? 0
     const ring = this.pendingOf(this.#results[at + 2] ?? 0)
     if (lsn < 0) ring.fail(this.#native.takeFailure())
-    else ring.place(lsn, this.#results[at + 1] ?? 0)
+    else ring.place(lsn, this.#results[at + 1] ?? 0, 0)
   }
 }

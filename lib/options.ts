@@ -101,6 +101,9 @@ export interface ConsumerOptions {
 /** Levels as the addon numbers them. */
 export const levelNumbers = { memory: 0, written: 1, flushed: 2 } as const
 
+/** Their names. */
+export const levelNames: readonly (Level | undefined)[] = ['memory', 'written', 'flushed']
+
 /** Record types as they stand in the log; 2 is padding, which nobody appends or reads. */
 export const typeNumbers = {
   transaction: 1,

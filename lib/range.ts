@@ -160,7 +160,11 @@ export class RangeIterator<T> implements IterableIterator<T, undefined>, ValuesH
     if (given === undefined && this.#slot < 0) this.#slot = reads.openView()
     const slot = given?.slot ?? this.#slot
     const table = this.#table
-    this.#bounds ??= rowKeyRange(table, (given ?? reads.alone).idOf(table), this.#options)
+    this.#bounds ??= rowKeyRange(
+      table,
+      given?.idOf(table) ?? reads.idIn(slot, table),
+      this.#options,
+    )
     try {
       this.#fillFrom(slot, this.#bounds)
     } catch (error) {

@@ -13,12 +13,15 @@ export class SlotView implements ReadSource {
   #ended: (() => RingleaderError) | undefined
   #guard: unknown // releases the slot when nobody knows this object any more
 
-  /** Of the slot that has just been opened. */
-  constructor(context: EnvironmentContext, slot: number) {
+  /**
+   * Of the slot that has just been opened. `asThen`: it may be of a time before the latest change
+   * of the catalogue that is known.
+   */
+  constructor(context: EnvironmentContext, slot: number, asThen = false) {
     this.#context = context
     this.#slot = slot
     this.lsn = context.reads.openedLsn
-    this.#state = context.catalogue.state
+    this.#state = asThen ? -1 : context.catalogue.state
   }
 
   get slot(): number {

@@ -1,11 +1,13 @@
 // A snapshot as an object.
 import type { EnvironmentContext } from './environment-context.js'
+import type { ReadLevel } from './environment-options.js'
 import { checkNotNew, RingleaderError } from './errors.js'
 import { ReadView } from './read-view.js'
 import { SlotView } from './slot-view.js'
 
 /**
- * All databases as of one moment, for as long as it is open. Made by `Environment.snapshot`.
+ * All databases as of one moment, for as long as it is open. Made by `Environment.snapshot`
+ * and `Environment.snapshotAt`.
  *
  * It keeps memory and disk pages from being used again: close it. One that is forgotten is closed
  * when it is collected. Any method throws RL_TRANSACTION_ENDED after `close`, RL_CLOSED after the
@@ -15,9 +17,10 @@ export class Snapshot extends ReadView {
   readonly #view: SlotView
 
   /** For Environment.snapshot. */
-  constructor(context: EnvironmentContext) {
+  constructor(context: EnvironmentContext, level: ReadLevel) {
     checkNotNew(context, 'Snapshot', 'Environment.snapshot')
-    const view = new SlotView(context, context.reads.openView())
+    const durable = level === 'durable'
+    const view = new SlotView(context, context.reads.openView(level), durable)
     super(context, view)
     this.#view = view
     view.releaseWhenCollected()

@@ -1,16 +1,18 @@
 // Reads of one environment: keys go to the addon, and values come back, through memory that both
 // sides see (native/binding/store_reader.h). No call makes an object for the other side.
 //
-// Slot 0 is for reads that stand alone: each sees whatever was committed before it. The addon lets
-// go of what it has mapped for them at the end of the turn.
+// Slot 0 is for reads that stand alone: each sees whatever was committed before it. Slot 1 is the
+// same for environments whose reads see what the group has committed. The addon lets go of what it
+// has mapped for them at the end of the turn.
 //
 // A walk leaves the rows of a batch in the shared memory and takes them from there one by one; who
 // needs the memory in between has the walk save them first.
 import type { NativeReads, NativeStore } from './binding.js'
 import { currentId, type Catalogue, type Table } from './catalogue.js'
-import type { CommitProgress } from './commit-progress.js'
+import type { CommitPipeline } from './commit-pipeline.js'
 import { valueRoom, writeValue } from './encodings.js'
 import { RingleaderError } from './errors.js'
+import type { ReadLevel } from './environment-options.js'
 import { checkNoKeyTurn } from './key-turn.js'
 import { maxKeyBytes } from './limits.js'
 
@@ -60,11 +62,46 @@ export interface RowBatch {
   bytes: number
 }
 
+const durableSlot = 1
+
+const viewLevels = { local: 0, durable: 1 } as const satisfies Record<ReadLevel, number>
+
+// Reads that stand alone, of what the group has committed. The catalogue may be ahead of that.
+class DurableSource implements ReadSource {
+  readonly #native: NativeStore
+  readonly #catalogue: Catalogue
+  readonly #progress: CommitPipeline
+
+  constructor(native: NativeStore, catalogue: Catalogue, progress: CommitPipeline) {
+    this.#native = native
+    this.#catalogue = catalogue
+    this.#progress = progress
+  }
+
+  get slot(): number {
+    if (this.#progress.closed) throw this.#progress.closedError()
+    return durableSlot
+  }
+
+  /** The slot is renewed, and stays as it is until the next call. */
+  idOf(table: Table): number {
+    if (this.#progress.closed) throw this.#progress.closedError()
+    let renewed = this.#native.reads.renew()
+    while (renewed === stale) {
+      this.#catalogue.refresh()
+      renewed = this.#native.reads.renew()
+    }
+    const id = currentId(table)
+    if (renewed === 1) return id
+    return this.#native.findDatabase(durableSlot, table.name) || id
+  }
+}
+
 // Reads that stand alone.
 class AloneSource implements ReadSource {
-  readonly #progress: CommitProgress
+  readonly #progress: CommitPipeline
 
-  constructor(progress: CommitProgress) {
+  constructor(progress: CommitPipeline) {
     this.#progress = progress
   }
 
@@ -79,9 +116,11 @@ class AloneSource implements ReadSource {
 }
 
 export class StoreReads {
+  readonly #store: NativeStore
   readonly #native: NativeReads
+  readonly #durable: boolean
   readonly #catalogue: Catalogue
-  readonly #progress: CommitProgress
+  readonly #progress: CommitPipeline
   readonly #keys: Buffer
   readonly #numbers: Float64Array
   readonly values: Buffer
@@ -102,10 +141,19 @@ export class StoreReads {
 
   readonly #releaseAlone = () => {
     this.#held = false
-    this.#native.release(0)
+    this.#native.release(this.#durable ? durableSlot : 0)
   }
 
-  constructor({ reads, memory }: NativeStore, catalogue: Catalogue, progress: CommitProgress) {
+  /** `level`: of reads that stand alone. */
+  constructor(
+    store: NativeStore,
+    catalogue: Catalogue,
+    progress: CommitPipeline,
+    level: ReadLevel,
+  ) {
+    const { reads, memory } = store
+    this.#store = store
+    this.#durable = level === 'durable'
     this.#native = reads
     this.#catalogue = catalogue
     this.#progress = progress
@@ -113,7 +161,9 @@ export class StoreReads {
     this.#numbers = new Float64Array(memory.numbers)
     this.values = Buffer.from(memory.values)
     this.words = new Int32Array(memory.words)
-    this.alone = new AloneSource(progress)
+    this.alone = this.#durable
+      ? new DurableSource(store, catalogue, progress)
+      : new AloneSource(progress)
   }
 
   // The row key; how many bytes it has.
@@ -268,18 +318,27 @@ export class StoreReads {
     return this.#numbers[0] ?? 0
   }
 
-  /** A view of its own, of ids of the catalogue's present state; its slot. */
-  openView(): number {
+  /**
+   * A view of its own, taken in the catalogue's present state; its slot. Default: as reads that
+   * stand alone.
+   */
+  openView(level: ReadLevel = this.#durable ? 'durable' : 'local'): number {
     for (;;) {
-      const slot = this.#native.openView()
+      const slot = this.#native.openView(viewLevels[level])
       if (slot >= 0) return slot
       this.#catalogue.refresh()
     }
   }
 
+  /** The id of a table for a view that `openView` has opened by default. */
+  idIn(slot: number, table: Table): number {
+    if (!this.#durable) return this.alone.idOf(table)
+    return this.#store.findDatabase(slot, table.name) || currentId(table)
+  }
+
   /** The ids of all tables are those of now. */
   settleIds(): void {
-    this.release(this.openView())
+    this.release(this.openView('local'))
   }
 
   /** A transaction; `ticket` of a reservation, 0 without. Its slot. */

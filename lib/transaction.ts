@@ -1,11 +1,12 @@
 // Transactions: the object that the function of a transaction is given, and the runner that begins,
 // commits and repeats.
-import { tableWithin, type Database, type Receipt } from './database.js'
+import { tableWithin, type Database } from './database.js'
 import type { EnvironmentContext } from './environment-context.js'
 import type { CheckedTransactionOptions } from './environment-options.js'
 import { checkNotNew, RingleaderError } from './errors.js'
 import type { Reject, Settler } from './pending-ring.js'
 import { ReadView } from './read-view.js'
+import type { Receipt } from './receipt.js'
 import { SlotView } from './slot-view.js'
 
 // Attempts that take their chances before one reserves the right to commit.
@@ -15,7 +16,7 @@ const optimisticAttempts = 2
 let makeTransaction: (context: EnvironmentContext, isolation: number, ticket: number) => Transaction
 let guardOf: (transaction: Transaction) => void
 let commitOf: (transaction: Transaction, level: number, settler: Settler) => void
-let settleOf: (transaction: Transaction, lsn: number, end: number) => void
+let settleOf: (transaction: Transaction, lsn: number, end: number, term: number) => void
 let failOf: (transaction: Transaction, error: Error) => void
 let abortOf: (transaction: Transaction, error: RingleaderError) => void
 
@@ -34,6 +35,7 @@ export class Transaction extends ReadView {
   // Where it stands in the log, once it has been committed.
   #committedAt = -1
   #committedEnd = -1
+  #committedTerm = 0
   #failure: Error | undefined
   #committed: Promise<Receipt> | undefined
   #settle: { resolve: (receipt: Receipt) => void; reject: Reject } | undefined
@@ -54,9 +56,10 @@ export class Transaction extends ReadView {
     commitOf = (transaction, level, settler) => {
       transaction.#commit(level, settler)
     }
-    settleOf = (transaction, lsn, end) => {
+    settleOf = (transaction, lsn, end, term) => {
       transaction.#committedAt = lsn
       transaction.#committedEnd = end
+      transaction.#committedTerm = term
       if (transaction.#settle) transaction.#settleCommitted()
     }
     failOf = (transaction, error) => {
@@ -102,7 +105,10 @@ export class Transaction extends ReadView {
   // Most transactions are never asked: a promise is made only for those that are.
   #settleCommitted(): void {
     if (this.#committedAt >= 0) {
-      this.#settle?.resolve({ lsn: this.#committedAt, end: this.#committedEnd })
+      const { pipeline } = this.#context
+      this.#settle?.resolve(
+        pipeline.receipt(this.#committedAt, this.#committedEnd, this.#committedTerm),
+      )
     }
     if (this.#failure) this.#settle?.reject(this.#failure)
   }
@@ -127,7 +133,7 @@ export class Transaction extends ReadView {
       return
     }
     this.#view.release()
-    settler.settled(lsn, lsn)
+    settler.settled(lsn, lsn, 0)
   }
 
   #abort(error: RingleaderError): void {
@@ -273,8 +279,8 @@ export class TransactionRun<T> implements Settler {
   }
 
   /** For the pipeline: the attempt has been committed. */
-  settled(lsn: number, end: number): void {
-    if (this.#current) settleOf(this.#current, lsn, end)
+  settled(lsn: number, end: number, term: number): void {
+    if (this.#current) settleOf(this.#current, lsn, end, term)
     this.#end()
     this.#resolve(this.#result as T)
   }

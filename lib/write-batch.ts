@@ -1,8 +1,9 @@
 // Blind writes of several databases as one commit.
-import { tableWithin, type Database, type Receipt } from './database.js'
+import { tableWithin, type Database } from './database.js'
 import type { EnvironmentContext } from './environment-context.js'
 import { checkNotNew, RingleaderError } from './errors.js'
 import { OperationList } from './operation-bytes.js'
+import type { Receipt } from './receipt.js'
 
 /** Puts and removes that are committed together; see `Environment.batch`. */
 export class WriteBatch {

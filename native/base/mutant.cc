@@ -146,6 +146,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(FailBeforeFlush),
     RL_MUTANT_NAME(OneLane),
     RL_MUTANT_NAME(UnboundedOutbox),
+    RL_MUTANT_NAME(DurableViewsAreLocal),
 };
 
 constexpr bool InOrder() {

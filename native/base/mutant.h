@@ -133,6 +133,7 @@ enum class Mutant : uint8_t {
   kFailBeforeFlush,            // a send is called failed before the own log is flushed
   kOneLane,                    // records go before heartbeats where they were there first
   kUnboundedOutbox,            // what a transport does not take is kept without a limit
+  kDurableViewsAreLocal,       // a snapshot of what is committed shows what is not
   kCount,
 };
 

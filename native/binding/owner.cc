@@ -56,8 +56,8 @@ Status Owner::ClosedStatus() const {
   return Status(Code::kClosed, std::string("the ") + what_ + " is closed");
 }
 
-void Owner::SharePositions(Napi::Env env, Napi::Object memory) {
-  const size_t size = kPositions * sizeof(double);
+void Owner::SharePositions(Napi::Env env, Napi::Object memory, size_t more) {
+  const size_t size = (kPositions + more) * sizeof(double);
   positions_ = static_cast<double*>(ShareMemory(env, memory, "positions", size));
   if (positions_ == nullptr) return;
   NoteHistory();
@@ -69,12 +69,15 @@ void Owner::NoteHistory() { positions_[5] = static_cast<double>(log().History())
 // The roll-backs last: a position of a later history shows its roll-back too.
 void Owner::UpdatePositions() {
   if (positions_ == nullptr) return;  // nobody looks: the environment was going away
+  LookAtMore();
   const Log& log = this->log();
   positions_[3] = log.Failure().sys_errno();
   positions_[2] = static_cast<double>(log.End(Level::kFlushed).value);
   positions_[1] = static_cast<double>(log.End(Level::kWritten).value);
   positions_[0] = static_cast<double>(log.End(Level::kMemory).value);
-  positions_[4] = static_cast<double>(log.History());
+  const uint64_t history = log.History();
+  positions_[4] = static_cast<double>(history);
+  FillMore(positions_ + kPositions, history);
 }
 
 Napi::Value Owner::RolledBack(const Napi::CallbackInfo& info) {

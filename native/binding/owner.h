@@ -89,10 +89,14 @@ class Owner {
 
   // Makes the memory of the positions, a Float64Array `positions`:
   //   visible, written, durable; errno of the failure that ended the log; roll-backs (of the log)
-  //   until now; roll-backs before the latest submission
+  //   until now; roll-backs before the latest submission; `more` numbers of FillMore
   // It is brought up to date before every call of `progress` and by everything that submits.
-  void SharePositions(Napi::Env env, Napi::Object memory);
+  void SharePositions(Napi::Env env, Napi::Object memory, size_t more = 0);
   void UpdatePositions();
+  // What else has positions: looks at what is news before the log's own positions are read, and
+  // writes its numbers after them, as of the roll-backs until then.
+  virtual void LookAtMore() {}
+  virtual void FillMore(double* /*numbers*/, uint64_t /*history*/) {}
   // What is submitted from now on belongs to the history of now.
   void NoteHistory();
   // rolledBack(end, roll-backs): whether a later roll-back has taken this position back.

@@ -11,6 +11,9 @@
 namespace ringleader::binding {
 namespace {
 
+// So that a watcher is not lost for ever where the board's memory has been damaged.
+constexpr uint64_t kWatchNs = 1'000'000'000;
+
 bool SameFile(const FileInfo& a, const FileInfo& b) {
   return a.device == b.device && a.inode == b.inode;
 }
@@ -98,12 +101,74 @@ void SharedStore::Use::Listen(ProgressSignal* signal) {
   shared_->listeners_.push_back(signal);
 }
 
+// --- the group
+// ----------------------------------------------------------------------------------------
+
+Status SharedStore::Use::WatchGroup(bool watch) {
+  if (watch == watches_ || shared_ == nullptr) return Status::Ok();
+  const std::lock_guard<std::mutex> lock(shared_->mutex_);
+  if (watch) {
+    RL_RETURN_IF_ERROR(shared_->StartWatching());
+    shared_->watchers_.push_back(signal_);
+    shared_->watch_.notify_one();
+  } else {
+    std::erase(shared_->watchers_, signal_);
+  }
+  watches_ = watch;
+  return Status::Ok();
+}
+
+// Under mutex_.
+Status SharedStore::StartWatching() {
+  if (watcher_ != nullptr) return Status::Ok();
+  Env& env = PosixEnv();
+  RL_ASSIGN_OR_RETURN(GroupBoard board, GroupBoard::Of(env, store_->log()));
+  board_.emplace(std::move(board));
+  watcher_ = env.threads.Spawn("rl-group", [this] { Watch(); });
+  return Status::Ok();
+}
+
+// What is published while nobody watches is news to the next who does: `seen` stays as it is, and
+// at first it is none that there is.
+void SharedStore::Watch() {
+  GroupBoard board = *board_;
+  uint32_t seen = board.Sequence() - 1;
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    watch_.wait(lock, [this] { return stopping_ || !watchers_.empty(); });
+    if (stopping_) return;
+    lock.unlock();
+    board.Await(seen, kWatchNs);
+    const uint32_t now = board.Sequence();
+    lock.lock();
+    if (now == seen) continue;
+    seen = now;
+    for (ProgressSignal* signal : watchers_) signal->Raise();
+  }
+}
+
+// Before the log is closed: the board lies in its memory.
+void SharedStore::StopWatching() {
+  std::unique_ptr<Thread> ending;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+    ending = std::move(watcher_);
+    if (ending == nullptr) return;
+  }
+  watch_.notify_one();
+  board_->Ring();
+  ending.reset();
+  board_.reset();
+}
+
 Status SharedStore::Use::Close() {
   if (shared_ == nullptr) return Status::Ok();
   SharedStore& shared = *std::exchange(shared_, nullptr);
   {
     const std::lock_guard<std::mutex> lock(shared.mutex_);
     std::erase(shared.listeners_, signal_);
+    std::erase(shared.watchers_, signal_);
   }
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);
@@ -119,6 +184,7 @@ Status SharedStore::Use::Close() {
   }
   shared.closing_ = true;
   lock.unlock();
+  shared.StopWatching();
   const Status closed = shared.store_->Close();
   shared.store_.reset();
   lock.lock();

@@ -9,13 +9,17 @@
 // the store holds that file open, whatever the directory is called. Threads: any.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/status.h"
 #include "binding/progress_signal.h"
+#include "engine/group_board.h"
+#include "env/threads.h"
 #include "store/store.h"
 
 namespace ringleader::binding {
@@ -33,6 +37,9 @@ class SharedStore {
     Store& store() { return *shared_->store_; }
     // The signal is raised whenever the log has moved, until Close.
     void Listen(ProgressSignal* signal);
+    // Whether it is raised, too, whenever there is news of the group (engine/group_board.h). The
+    // thread that waits for it starts with the first who asks, and sleeps while nobody does.
+    Status WatchGroup(bool watch);
     // Flushes whatever has been committed, by anybody; the last use closes the store. May wait for
     // a disk. Afterwards only the destructor may be called.
     Status Close();
@@ -40,6 +47,7 @@ class SharedStore {
    private:
     SharedStore* shared_;  // null once closed
     ProgressSignal* signal_ = nullptr;
+    bool watches_ = false;
   };
 
   static Result<std::unique_ptr<Use>> Open(const std::string& directory,
@@ -52,13 +60,21 @@ class SharedStore {
 
   static Registry& registry();
   void Raise();
+  Status StartWatching();
+  void Watch();
+  void StopWatching();
 
   std::unique_ptr<Store> store_;
   FileInfo lock_;    // of the environment; device and inode count
   size_t uses_ = 1;  // under the registry's mutex, as is the next one
   bool closing_ = false;
-  std::mutex mutex_;  // guards listeners_
+  std::mutex mutex_;  // guards what follows
   std::vector<ProgressSignal*> listeners_;
+  std::vector<ProgressSignal*> watchers_;  // of the group
+  bool stopping_ = false;
+  std::condition_variable watch_;
+  std::optional<GroupBoard> board_;  // once somebody has watched
+  std::unique_ptr<Thread> watcher_;
 };
 
 }  // namespace ringleader::binding

@@ -68,6 +68,7 @@ class StoreHandle::Parts : public OwnedParts {
 
   Store& store() { return use_->store(); }
   Log& log() override { return store().log(); }
+  SharedStore::Use& use() { return *use_; }
 
   Status Close() override {
     if (writer) writer->Close();
@@ -106,7 +107,16 @@ Napi::Function StoreHandle::Define(Napi::Env env) {
                       InstanceMethod("verify", &StoreHandle::Verify),
                       InstanceMethod("bulkLoad", &StoreHandle::BulkLoad),
                       InstanceMethod("stat", &StoreHandle::Stat),
-                      InstanceMethod("close", &StoreHandle::Close)});
+                      InstanceMethod("close", &StoreHandle::Close),
+                      InstanceMethod("inGroup", &StoreHandle::InGroup),
+                      InstanceMethod("defineLevel", &StoreHandle::DefineLevel),
+                      InstanceMethod("watchGroup", &StoreHandle::WatchGroup),
+                      InstanceMethod("tokenOf", &StoreHandle::TokenOf),
+                      InstanceMethod("judge", &StoreHandle::Judge),
+                      InstanceMethod("factsOf", &StoreHandle::FactsOf),
+                      InstanceMethod("lagMs", &StoreHandle::LagMs),
+                      InstanceMethod("askRead", &StoreHandle::AskRead),
+                      InstanceMethod("readAnswer", &StoreHandle::ReadAnswer)});
 }
 
 Napi::Value StoreHandle::Make(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
@@ -131,7 +141,7 @@ void StoreHandle::Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
   started.Start(*reader_);
   Napi::Object calls = Napi::Object::New(env);
   Napi::Object memory = Napi::Object::New(env);
-  SharePositions(env, memory);
+  SharePositions(env, memory, GroupLook::kNumbers);
   reader_->Define(env, calls, memory);
   started.writer->Define(env, memory);
   memory_ = Napi::Persistent(memory);
@@ -145,8 +155,13 @@ void StoreHandle::Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use) {
 Store& StoreHandle::store() { return static_cast<Parts*>(parts())->store(); }
 StoreWriter& StoreHandle::writer() { return *static_cast<Parts*>(parts())->writer; }
 
-// Views and transactions must be gone before the store is.
-void StoreHandle::DropOwn() { reader_->Drop(); }
+SharedStore::Use& StoreHandle::use() { return static_cast<Parts*>(parts())->use(); }
+
+// Views and transactions must be gone before the store is; what looks at the log's memory, too.
+void StoreHandle::DropOwn() {
+  reader_->Drop();
+  group_.reset();
+}
 
 // --- commits -------------------------------------------------------------------------------------
 

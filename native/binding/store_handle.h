@@ -8,8 +8,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "binding/group_look.h"
 #include "binding/js.h"
 #include "binding/owner.h"
 #include "binding/shared_store.h"
@@ -59,17 +61,33 @@ class StoreHandle : public Napi::ObjectWrap<StoreHandle>, public Owner {
   Napi::Value BulkLoad(const Napi::CallbackInfo& info);
   Napi::Value Stat(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
+  // Of the group: store_handle_group.cc.
+  Napi::Value InGroup(const Napi::CallbackInfo& info);
+  Napi::Value DefineLevel(const Napi::CallbackInfo& info);
+  Napi::Value WatchGroup(const Napi::CallbackInfo& info);
+  Napi::Value TokenOf(const Napi::CallbackInfo& info);
+  Napi::Value Judge(const Napi::CallbackInfo& info);
+  Napi::Value FactsOf(const Napi::CallbackInfo& info);
+  Napi::Value LagMs(const Napi::CallbackInfo& info);
+  Napi::Value AskRead(const Napi::CallbackInfo& info);
+  Napi::Value ReadAnswer(const Napi::CallbackInfo& info);
+  // Made when it is first needed; an error has been thrown where this is null.
+  GroupLook* Group(Napi::Env env);
 
   void Keep() override { Ref(); }
   void LetGo() override { Unref(); }
   void DropOwn() override;
+  void LookAtMore() override;
+  void FillMore(double* numbers, uint64_t history) override;
 
   void Open(Napi::Env env, std::unique_ptr<SharedStore::Use> use);
   StoreWriter& writer();
+  SharedStore::Use& use();
   Napi::Value StartCount(Napi::Env env, std::function<Result<uint64_t>()> work);
 
   Napi::ObjectReference memory_;  // keeps what is shared
   std::shared_ptr<StoreReader> reader_;
+  std::optional<GroupLook> group_;
 };
 
 }  // namespace ringleader::binding

@@ -26,6 +26,7 @@ constexpr uint32_t kReverse = 1;
 constexpr uint32_t kKeysOnly = 2;
 
 constexpr uint32_t kOwnSlot = 0;
+constexpr uint32_t kDurableSlot = 1;
 
 napi_value Integer(napi_env env, int32_t value) {
   napi_value number = nullptr;
@@ -90,10 +91,10 @@ void StoreReader::Define(Napi::Env env, Napi::Object calls, Napi::Object memory)
   words_ = static_cast<int32_t*>(share("words", kWords * sizeof(int32_t)));
   numbers_ = static_cast<double*>(share("numbers", kNumbers * sizeof(double)));
   const std::pair<const char*, napi_callback> functions[] = {
-      {"get", Get},         {"getLarge", GetLarge}, {"getInto", GetInto},   {"has", Has},
-      {"getMany", GetMany}, {"range", Range},       {"openView", OpenView}, {"begin", Begin},
-      {"release", Release}, {"guard", MakeGuard},   {"put", Put},           {"putLarge", PutLarge},
-      {"remove", Remove},
+      {"get", Get},         {"getLarge", GetLarge},  {"getInto", GetInto},   {"has", Has},
+      {"getMany", GetMany}, {"range", Range},        {"openView", OpenView}, {"begin", Begin},
+      {"release", Release}, {"guard", MakeGuard},    {"put", Put},           {"putLarge", PutLarge},
+      {"remove", Remove},   {"renew", RenewDurable},
   };
   for (const auto& [name, callback] : functions) {
     napi_value function = nullptr;
@@ -106,7 +107,7 @@ void StoreReader::Drop() {
   store_ = nullptr;
   slots_.clear();
   free_slots_.clear();
-  idle_views_.clear();
+  for (auto& idle : idle_views_) idle.clear();
   idle_transactions_.clear();
 }
 
@@ -128,13 +129,14 @@ Result<Transaction*> StoreReader::TransactionOf(uint32_t slot) {
   return found->transaction.get();
 }
 
-Result<std::shared_ptr<View>> StoreReader::HeldView() {
+Result<std::shared_ptr<View>> StoreReader::HeldView(ReadLevel level) {
+  auto& idle = idle_views_[static_cast<size_t>(level)];
   std::shared_ptr<View> view;
-  if (idle_views_.empty()) {
-    view = store_->NewView();
+  if (idle.empty()) {
+    view = store_->NewView(level);
   } else {
-    view = std::move(idle_views_.back());
-    idle_views_.pop_back();
+    view = std::move(idle.back());
+    idle.pop_back();
   }
   RL_RETURN_IF_ERROR(view->Renew());
   return view;
@@ -158,12 +160,13 @@ uint32_t StoreReader::TakeSlot() {
     free_slots_.pop_back();
   }
   slots_[slot].used = true;
+  slots_[slot].level = ReadLevel::kLocal;
   slots_[slot].catalogue = catalogue_;
   return slot;
 }
 
 void StoreReader::ReleaseSlot(uint32_t slot) {
-  if (slot == kOwnSlot) {
+  if (slot == kOwnSlot || slot == kDurableSlot) {
     if (slots_[slot].view != nullptr) slots_[slot].view->Release();
     return;
   }
@@ -173,7 +176,7 @@ void StoreReader::ReleaseSlot(uint32_t slot) {
     released->view = released->transaction->TakeView();
     GiveBack(std::move(released->transaction));
   }
-  if (released->view != nullptr) GiveBack(std::move(released->view));
+  if (released->view != nullptr) GiveBack(std::move(released->view), released->level);
   released->used = false;
   ++released->generation;
   free_slots_.push_back(slot);
@@ -188,10 +191,11 @@ std::unique_ptr<Transaction> StoreReader::TakeTransaction(uint32_t slot, uint64_
   return transaction;
 }
 
-void StoreReader::GiveBack(std::shared_ptr<View> view) {
+void StoreReader::GiveBack(std::shared_ptr<View> view, ReadLevel level) {
   if (view.use_count() > 1) return;  // of transactions that have not ended
   view->Release();
-  if (idle_views_.size() < kIdleViews) idle_views_.push_back(std::move(view));
+  auto& idle = idle_views_[static_cast<size_t>(level)];
+  if (idle.size() < kIdleViews) idle.push_back(std::move(view));
 }
 
 void StoreReader::GiveBack(std::unique_ptr<Transaction> transaction) {
@@ -454,16 +458,35 @@ napi_value StoreReader::OpenView(napi_env env, napi_callback_info info) {
   uint32_t words[1];
   StoreReader* self = Arguments(env, info, words);
   if (self == nullptr) return nullptr;
-  auto view = self->HeldView();
+  const bool durable = words[0] == 1 && !RL_MUTANT(kDurableViewsAreLocal);
+  const ReadLevel level = durable ? ReadLevel::kDurable : ReadLevel::kLocal;
+  auto view = self->HeldView(level);
   if (!view.ok()) return Throw(env, view.status());
   if (self->stale()) {
-    self->GiveBack(std::move(view).value());
+    self->GiveBack(std::move(view).value(), level);
     return Integer(env, kStale);
   }
   const uint32_t slot = self->TakeSlot();
+  self->slots_[slot].level = level;
   self->numbers_[0] = static_cast<double>(view.value()->lsn().value);
   self->slots_[slot].view = std::move(view).value();
   return Integer(env, static_cast<int32_t>(slot));
+}
+
+// The catalogue is asked for its state first: a view that reaches its end then sees that state.
+napi_value StoreReader::RenewDurable(napi_env env, napi_callback_info info) {
+  uint32_t words[1];
+  StoreReader* self = Arguments(env, info, words);
+  if (self == nullptr) return nullptr;
+  Slot& own = self->slots_[kDurableSlot];
+  if (own.view == nullptr) {
+    own.view = self->store_->NewView(ReadLevel::kDurable);
+    own.used = true;
+  }
+  const Status renewed = own.view->Renew();
+  if (!renewed.ok()) return Throw(env, renewed);
+  if (self->stale()) return Integer(env, kStale);
+  return Integer(env, own.view->lsn() >= self->store_->CatalogueEnd() ? 1 : 0);
 }
 
 napi_value StoreReader::Begin(napi_env env, napi_callback_info info) {

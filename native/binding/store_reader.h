@@ -8,8 +8,9 @@
 //
 // A slot is a view or a transaction; JavaScript knows it by its number. Slot 0 is the view of reads
 // that stand alone: each of them renews it, so that it sees whatever was committed before; at the
-// end of the turn of the event loop JavaScript has it released. Other slots are released when
-// JavaScript says so, or when the guard it has been given is collected.
+// end of the turn of the event loop JavaScript has it released. Slot 1 is the same for reads of
+// what the group has committed; JavaScript renews it. Other slots are released when JavaScript says
+// so, or when the guard it has been given is collected.
 //
 // Transactions that begin while nobody commits in between read from one view, which is let go when
 // the last of them has ended.
@@ -19,6 +20,7 @@
 // Threads: the environment's JavaScript thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -57,7 +59,7 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   // Takes a transaction out of its slot, which is free then. Null where there is none.
   std::unique_ptr<Transaction> TakeTransaction(uint32_t slot, uint64_t* catalogue);
   // A view that one user less needs: with the last one it is free for the next slot.
-  void GiveBack(std::shared_ptr<View> view);
+  void GiveBack(std::shared_ptr<View> view, ReadLevel level = ReadLevel::kLocal);
   // A transaction that has ended: the next one takes its memory.
   void GiveBack(std::unique_ptr<Transaction> transaction);
 
@@ -67,6 +69,7 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
     std::unique_ptr<Transaction> transaction;
     uint64_t catalogue = 0;   // state when it was taken
     uint32_t generation = 0;  // how often it has been released
+    ReadLevel level = ReadLevel::kLocal;
     bool used = false;
   };
   struct Guard;
@@ -83,7 +86,9 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   //        -> rows in [low, high), which lie in `keys`; numbers[0]: 1 where there are none behind
   //           them. words: key length and value length of each; a value that is too large has
   //           kTooLarge, and is the last one. numbers[1]: bytes in `values`
-  //   openView()                           -> slot; numbers[0]: its LSN
+  //   openView(level)                      -> slot; numbers[0]: its LSN. Level 1: durable
+  //   renew()                              -> of slot 1: 1 where its databases are those of now, 0
+  //                                           where the catalogue is ahead of it
   //   begin(isolation)                     -> slot; numbers[0]: its LSN. Taken: numbers[2], the
   //                                           ticket of a reservation
   //   release(slot)
@@ -98,6 +103,7 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   static napi_value GetMany(napi_env env, napi_callback_info info);
   static napi_value Range(napi_env env, napi_callback_info info);
   static napi_value OpenView(napi_env env, napi_callback_info info);
+  static napi_value RenewDurable(napi_env env, napi_callback_info info);
   static napi_value Begin(napi_env env, napi_callback_info info);
   static napi_value Release(napi_env env, napi_callback_info info);
   static napi_value MakeGuard(napi_env env, napi_callback_info info);
@@ -119,7 +125,7 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
   Result<int32_t> FillRange(const Walk& walk);
   Result<std::unique_ptr<MergeCursor>> SeekStart(const Walk& walk);
   void RecordRange(const Walk& walk, Bytes next);
-  Result<std::shared_ptr<View>> HeldView();
+  Result<std::shared_ptr<View>> HeldView(ReadLevel level = ReadLevel::kLocal);
   // Of the newest state, too, for transactions.
   Result<std::shared_ptr<View>> SharedView();
   std::unique_ptr<Transaction> NewTransaction(std::shared_ptr<View> view, Isolation isolation,
@@ -132,10 +138,11 @@ class StoreReader : public std::enable_shared_from_this<StoreReader> {
 
   Store* store_;  // null once dropped
   uint64_t catalogue_ = 0;
-  std::vector<Slot> slots_{1};
+  std::vector<Slot> slots_{2};
   std::vector<uint32_t> free_slots_;
-  std::vector<std::shared_ptr<View>> idle_views_;  // released; their reader places are kept
-  std::weak_ptr<View> shared_;                     // of the transactions that began last
+  // Released, by level; their reader places are kept.
+  std::array<std::vector<std::shared_ptr<View>>, 2> idle_views_;
+  std::weak_ptr<View> shared_;  // of the transactions that began last
   std::vector<std::unique_ptr<Transaction>> idle_transactions_;
 
   uint8_t* keys_ = nullptr;

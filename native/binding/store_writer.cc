@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kPayloadBytes = size_t{256} << 10;
 constexpr size_t kBatchRecords = 4096;
 constexpr size_t kWordsPerRecord = 3;
-constexpr size_t kNumbersPerResult = 6;
+constexpr size_t kNumbersPerResult = 7;
 constexpr double kFailed = -1;
 constexpr double kUnchanged = -2;
 constexpr uint32_t kUnknownDatabase = 1 << 16;
@@ -70,7 +70,7 @@ size_t StoreWriter::Run(std::span<StoreSubmission> items) {
   const size_t done = tried.ok() ? tried.value() : 0;
   for (const StoreSubmission& item : items.first(done)) {
     if (item.commit.verdict != Verdict::kCommitted) continue;
-    store_.log().Request(item.commit.appended.end, item.level);
+    store_.log().Request(item.commit.appended.end, item.log_level());
   }
   return done;
 }
@@ -78,7 +78,7 @@ size_t StoreWriter::Run(std::span<StoreSubmission> items) {
 void StoreWriter::RunOne(StoreSubmission& item) {
   item.status = store_.CommitOne(item.commit);
   if (!item.status.ok() || item.commit.verdict != Verdict::kCommitted) return;
-  store_.log().Request(item.commit.appended.end, item.level);
+  store_.log().Request(item.commit.appended.end, item.log_level());
 }
 
 // --- on the JavaScript thread --------------------------------------------------------------------
@@ -114,7 +114,7 @@ uint64_t StoreWriter::KnownCatalogue(uint32_t word) const {
 bool StoreWriter::AddRecord(const uint32_t* words, const uint8_t** payload) {
   StoreSubmission& item = items_.emplace_back();
   item.kind = static_cast<RecordKind>(words[1] & 0xff);
-  item.level = static_cast<Level>((words[1] >> 8) & 0xff);
+  item.level = static_cast<uint8_t>(words[1] >> 8);
   item.promises = words[2];
   if (item.kind == RecordKind::kTransaction) {
     uint64_t catalogue = 0;
@@ -153,7 +153,7 @@ int32_t StoreWriter::SubmitOne(Bytes payload, uint32_t word, uint32_t promises) 
   items_.clear();
   StoreSubmission& item = items_.emplace_back();
   item.kind = static_cast<RecordKind>(word & 0xff);
-  item.level = static_cast<Level>((word >> 8) & 0xff);
+  item.level = static_cast<uint8_t>(word >> 8);
   item.promises = promises;
   item.commit.catalogue = KnownCatalogue(word);
   if (item.kind == RecordKind::kAtomic) {
@@ -182,11 +182,11 @@ int32_t StoreWriter::SubmitAll() {
     const auto tried = store_.TryCommit(commits_);
     if (tried.ok()) done = tried.value();  // otherwise the queue tells each of them why
   }
-  Lsn wanted[3] = {};
+  Lsn wanted[4] = {};
   for (size_t i = 0; i < done; ++i) {
     PutResult(i, items_[i]);
     if (items_[i].commit.verdict != Verdict::kCommitted) continue;
-    wanted[static_cast<size_t>(items_[i].level)] = items_[i].commit.appended.end;
+    wanted[static_cast<size_t>(items_[i].log_level())] = items_[i].commit.appended.end;
   }
   for (const Level level : {Level::kWritten, Level::kFlushed}) {
     const Lsn end = wanted[static_cast<size_t>(level)];
@@ -230,6 +230,7 @@ void StoreWriter::PutResult(size_t i, StoreSubmission& item) {
   result[3] = item.promises;
   result[4] = static_cast<double>(item.kind);
   result[5] = item.atomic != nullptr ? item.atomic->sum : 0;
+  result[6] = appended.term.value;
   Status status = StatusOf(item);
   if (!status.ok()) {
     result[0] = kFailed;

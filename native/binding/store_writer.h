@@ -5,8 +5,10 @@
 //   entries    Uint32Array   three words per record: bytes (of a transaction: its slot),
 //                            kind | level << 8 | flags << 16, promises that wait for it; flag 1:
 //                            databases of it are known to be gone
-//   results    Float64Array  six numbers per record: lsn, end, level, promises, kind, sum; lsn is
-//                            kFailed or kUnchanged where there is none
+//   results    Float64Array  seven numbers per record: lsn, end, level, promises, kind, sum, term;
+//                            lsn is kFailed or kUnchanged where there is none
+//
+// Of a level the two lowest bits are the log's own; what else it says is JavaScript's.
 //
 // The bytes of a record of operations are what operations.h says, those of an atomic operation
 //   kind u8 | 0 u8 | row key bytes u16 | value bytes u32 | expected bytes u32 | 0 u32 |
@@ -38,12 +40,14 @@ enum class RecordKind : uint8_t {
 // One commit on its way, with what it refers to.
 struct StoreSubmission {
   RecordKind kind = RecordKind::kOperations;
-  Level level = Level::kFlushed;
+  uint8_t level = 0;
   uint32_t promises = 0;
   Commit commit;
   std::unique_ptr<Transaction> transaction;
   std::unique_ptr<AtomicOperation> atomic;
   std::shared_ptr<uint8_t[]> bytes;  // where the payload lies, once queued
+
+  Level log_level() const { return static_cast<Level>(level & 3); }
 
   Status status;  // out: why there is no verdict
 };

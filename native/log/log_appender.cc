@@ -289,7 +289,7 @@ size_t LogAppender::AppendRun(std::span<const Entry> entries, std::span<const ui
         entry.payload,    crc,   static_cast<uint8_t>(entry.type), 0, entry.operations,
         entry.term.value, now_us};
     const Lsn lsn = Place(state, piece);
-    appended[count] = {lsn, Lsn(state.tail), flusher_.History()};
+    appended[count] = {lsn, Lsn(state.tail), flusher_.History(), Term(state.term)};
     state.visible = state.tail;
     ++state.transactions;
     if (hook != nullptr) {
@@ -433,6 +433,7 @@ Result<Appended> LogAppender::AppendPieces(const Entry& entry, WriterHook* hook)
   }
   appended.end = Lsn(state.tail);
   appended.history = flusher_.History();
+  appended.term = Term(state.term);
   return appended;
 }
 

@@ -11,8 +11,8 @@ export const libMutants = [
   {
     name: 'SettleEarly', // a promise resolves before its position is as durable as asked for
     file: 'pending-ring.js',
-    from: 'if (end > reached)',
-    to: 'if (end > Infinity)',
+    from: 'end > reached &&',
+    to: 'end > Infinity &&',
     unit: ['unit/database', 'puts of different durability are settled each in its time'],
   },
   {
