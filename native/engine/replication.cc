@@ -311,7 +311,8 @@ void Replication::Publish() {
   if (!failure.ok() && !failed_) Fail(failure);
   AskForReaders();
   const CoreState& state = core_->state();
-  GroupStatus status;
+  GroupStatus& status = next_status_;  // whose memory is used again
+  status.copies.clear();
   status.role = state.role;
   status.term = core_->term();
   status.primary = core_->primary();
@@ -338,7 +339,7 @@ void Replication::Publish() {
     const std::lock_guard<std::mutex> lock(mutex_);
     changed = status.commit != status_.commit || status.copies != status_.copies ||
               status.role != status_.role || status.term != status_.term;
-    status_ = std::move(status);
+    status_ = status;
   }
   if (changed) listener_->OnProgress();
 }

@@ -165,6 +165,7 @@ class Replication {
 
   // Of the pump.
   std::optional<GroupBoard> board_;
+  GroupStatus next_status_;
   BoardState shown_;  // what stands on the board, or will at the end of this round
   ContactTimes contacts_;
   uint64_t round_ticket_ = 0;  // the newest that the round under way answers; 0 = none is

@@ -80,7 +80,11 @@ TEST(engine_group_process, who_writes_beside_the_driver_waits_for_its_quorum) {
       CHECK(!store->log().RolledBack(end, history));
       const Survival survival = Survives(state, end, store->log().End(Level::kFlushed));
       CHECK(survival.process && survival.power && survival.election);
-      CHECK(!survival.any_one_disk);  // all members of the test lie on one
+      // All members of the test lie on one disk, and say so.
+      CHECK(!survival.any_one_disk && state.disk != 0 && state.members.size() == 2);
+      for (const BoardMember& member : state.members) {
+        CHECK(member.disk == state.disk || member.flushed.value == 0);
+      }
       const Ballot term = TermAt(state, end);
       CHECK(term == state.term && term.incarnation.value == store->log().identity().incarnation);
       CHECK(Judge(state, {end, term}) == TokenFate::kCommitted);

@@ -160,6 +160,7 @@ Code AckCode(const std::vector<TermStart>& rows) {
   return CodeOf(FrameOfFields(Ack{}, [&](Encoder& out) {
     out.Zeros(8);  // the fields before it, all of them none
     PutRows(out, rows);
+    out.Zeros(1);  // disk
   }));
 }
 
