@@ -64,6 +64,65 @@ export const libMutants = [
     to: 'void view',
     unit: ['process/views', 'forgotten snapshots, walks and transactions give their places back'],
   },
+  {
+    name: 'SettleWithoutCopies', // a promise does not wait for what others acknowledge
+    file: 'copy-waits.js',
+    from: 'Math.min(here, positions[rule] ?? 0)',
+    to: 'here',
+    unit: ['unit/levels-waits', 'a promise waits for the local level and for the rule'],
+  },
+  {
+    name: 'SettleCopiesOnly', // a promise that waits for copies does not wait for this machine
+    file: 'copy-waits.js',
+    from: 'Math.min(here, positions[rule] ?? 0)',
+    to: 'positions[rule] ?? 0',
+    unit: ['unit/levels-waits', 'a promise waits for the local level and for the rule'],
+  },
+  {
+    name: 'KeepCopiesRolledBack', // who waits for copies is not told of roll-backs
+    file: 'copy-waits.js',
+    from: 'ring.rejectWhere(isGone, error)',
+    to: 'void isGone, error',
+    unit: ['unit/levels-waits', 'a roll-back rejects what it takes back, and nothing else'],
+  },
+  {
+    name: 'NeverTimeOut', // no timer is set for deadlines
+    file: 'copy-waits.js',
+    from: 'if (at < this.#next)',
+    to: 'if (at < 0)',
+    unit: ['unit/levels-waits', 'a time that is over rejects with a token, and the others go on'],
+  },
+  {
+    name: 'KeepDeadlines', // a slot keeps the deadline of a promise that has been settled
+    file: 'pending-ring.js',
+    from: 'this.#deadlines[slot] = 0',
+    to: 'void slot',
+    unit: ['unit/levels-waits', 'a promise that is kept in time is not rejected later'],
+  },
+  {
+    name: 'CopiesOfNobody', // copies are waited for where there is no group
+    file: 'levels.js',
+    from: 'this.#inGroup = this.#native.inGroup()',
+    to: 'this.#inGroup = true',
+    unit: [
+      'unit/reads',
+      'without a group every write that asks for copies is refused, and does nothing',
+    ],
+  },
+  {
+    name: 'SnapshotTooEarly', // a snapshot does not have the commit that it was asked to have
+    file: 'group-waits.js',
+    from: 'if (taken.lsn >= end)',
+    to: 'if (taken.lsn >= 0)',
+    unit: ['unit/reads', 'a snapshot waits for a position that somebody else has still to commit'],
+  },
+  {
+    name: 'TakeForeignToken', // tokens of other groups are taken
+    file: 'token.js',
+    from: "if (bytes.toString('hex', 1, bodyAt) !== groupId)",
+    to: "if (groupId === '')",
+    unit: ['unit/receipt-token', 'a token of another group is refused'],
+  },
 ]
 
 const plant = (path, { name, from, to }) => {
