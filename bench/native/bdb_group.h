@@ -216,6 +216,7 @@ class BdbGroup : public BdbPost {
     double committed;  // per second, by kWriters threads, nobody waiting for a replica
     double applied;
     double started_s;  // from the replica's start until it has confirmed something new
+    double cpu_us;     // of the process for each that was applied
   };
 
   // One replica is away while the primary commits `count` transactions, unflushed; then it is
@@ -238,9 +239,12 @@ class BdbGroup : public BdbPost {
     AwaitReplica(1, before + 1);
     const uint64_t first = confirmations_.ConfirmedBy(1);
     const double first_at = Now();
+    const double cpu = ProcessCpu();
     AwaitReplica(1, last);
-    const double share = LogBytes(first, last) / LogBytes(before, last);
-    rates.applied = static_cast<double>(count) * share / (Now() - first_at);
+    const double applied =
+        static_cast<double>(count) * LogBytes(first, last) / LogBytes(before, last);
+    rates.applied = applied / (Now() - first_at);
+    rates.cpu_us = (ProcessCpu() - cpu) / applied * 1e6;
     rates.started_s = first_at - began;
     if (replica.PagesReceived() != 0) Fail("the replica copied pages instead of applying the log");
     replica.AwaitStarted();

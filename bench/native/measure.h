@@ -21,6 +21,7 @@ inline double Seconds(clockid_t clock) {
 }
 inline double Now() { return Seconds(CLOCK_MONOTONIC); }
 inline double ThreadCpu() { return Seconds(CLOCK_THREAD_CPUTIME_ID); }
+inline double ProcessCpu() { return Seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 inline void Must(const Status& status) {
   if (status.ok()) return;
