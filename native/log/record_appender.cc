@@ -38,7 +38,10 @@ class LogAppender::Shipment {
     while (result_.stop == ShipStop::kNothing && !raw_.empty()) {
       groups_.clear();
       const Status checked = Check();
-      if (!groups_.empty()) Place();
+      if (!groups_.empty()) {
+        if (hook_ != nullptr) Foresee();
+        Place();
+      }
       if (!checked.ok() && result_.stop == ShipStop::kNothing) Fail(checked);
     }
     return std::move(result_);
@@ -52,6 +55,7 @@ class LogAppender::Shipment {
   Status Check();
   Status CheckGroup(Group* group, RecordStream* stream) const;
   Status CheckRecord(const Record& record, Term before);
+  void Foresee();
   void Place();
   bool HasRoom(const Group& group);
   bool PlaceOne(const Group& group);
@@ -75,6 +79,7 @@ class LogAppender::Shipment {
   RecordType type_ = RecordType::kTransaction;
   uint64_t run_bytes_ = 0;
   std::vector<Group> groups_;
+  std::vector<Entry> coming_;  // of `groups_`, those that are transactions of one record
   size_t transactions_ = 0;  // admitted in this call
 };
 
@@ -202,6 +207,17 @@ Status LogAppender::Shipment::Check() {
     groups_.push_back(group);
   }
   return Status::Ok();
+}
+
+void LogAppender::Shipment::Foresee() {
+  coming_.clear();
+  for (const Group& group : groups_) {
+    const Record& record = group.record;
+    if (record.more() || record.continues() || record.type() != RecordType::kTransaction) continue;
+    Entry& entry = coming_.emplace_back();
+    entry.payload = record.payload;
+  }
+  if (coming_.size() > 1) hook_->Foresee(coming_);
 }
 
 void LogAppender::Shipment::Place() {

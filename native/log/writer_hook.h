@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -39,6 +40,9 @@ class WriterHook {
  public:
   virtual ~WriterHook() = default;
 
+  // A hint, given without the lock: transactions that will be asked for soon, if nothing comes in
+  // between.
+  virtual void Foresee(std::span<const Entry>) {}
   // Entry `index` of this call is next; the log ends at `tail`. May change the payload, which must
   // then stay in place for the call. Asked again where there turns out to be no room.
   virtual Admission Admit(size_t index, Lsn tail, Entry& entry) = 0;

@@ -1,6 +1,7 @@
 #include "store/commit_section.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "store/atomic_rule.h"
@@ -32,6 +33,20 @@ Admission Refuse(Commit& commit, Verdict verdict) {
 }
 
 }  // namespace
+
+void FetchPlaces(const Generation& generation, std::span<const Entry> entries) {
+  std::array<Bytes, 64> row_keys;
+  while (!entries.empty()) {
+    const size_t run = std::min(row_keys.size(), entries.size());
+    size_t count = 0;
+    for (const Entry& entry : entries.first(run)) {
+      Operation operation;
+      if (OperationReader(entry.payload).Next(&operation)) row_keys[count++] = operation.row_key;
+    }
+    generation.FetchPlaces(std::span(row_keys).first(count));
+    entries = entries.subspan(run);
+  }
+}
 
 Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again) {
   OperationReader reader(payload);

@@ -37,6 +37,9 @@ struct PreparedCommit {
   uint64_t hash = 0;
 };
 
+// Fetches what will be needed to insert the first row that each of them writes: most have no other
+// one. For who is about to take the writer lock.
+void FetchPlaces(const Generation& generation, std::span<const Entry> entries);
 // Inserts the rows of a transaction that ends at `end`. `again`: parts of it may be there already;
 // these are recognized and not made twice.
 Status InsertPayload(Generation& generation, Lsn end, Bytes payload, bool again);

@@ -162,17 +162,6 @@ void Committer::EndTurn(const Commit& commit) {
   if (commit.ticket != 0) reservation_.GiveBack(commit.ticket);
 }
 
-// Of the first row that each entry writes: most have no other one.
-void Committer::FetchPlaces(const Generation& generation, std::span<const Entry> entries) const {
-  std::array<Bytes, kChunk> row_keys;
-  size_t count = 0;
-  for (const Entry& entry : entries) {
-    Operation operation;
-    if (OperationReader(entry.payload).Next(&operation)) row_keys[count++] = operation.row_key;
-  }
-  generation.FetchPlaces(std::span(row_keys).first(count));
-}
-
 Result<size_t> Committer::TryCommit(std::span<Commit*> commits) {
   RL_RETURN_IF_ERROR(overlay_.CheckProcess());
   size_t done = 0;

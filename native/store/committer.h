@@ -45,7 +45,6 @@ class Committer {
   void Prepare(Commit& commit, PreparedCommit* prepared);
   Status ReadForAtomic(Commit& commit, PreparedCommit* prepared);
   Status CheckDatabases(Commit& commit, Bytes payload);
-  void FetchPlaces(const Generation& generation, std::span<const Entry> entries) const;
   void EndTurn(const Commit& commit);
   void Wait(Stop stop, uint32_t sequence);
   std::unique_ptr<View> BorrowView();

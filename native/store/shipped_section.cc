@@ -4,6 +4,10 @@
 
 namespace ringleader {
 
+void ShippedSection::Foresee(std::span<const Entry> entries) {
+  FetchPlaces(set_->active(), entries);
+}
+
 Admission ShippedSection::Admit(size_t, Lsn, Entry& entry) {
   changes_catalogue_ = false;
   if (entry.type != RecordType::kTransaction) return Admission::kAppend;

@@ -22,6 +22,7 @@ class ShippedSection : public WriterHook {
   // Why it went no further.
   Stop stop() const { return stop_; }
 
+  void Foresee(std::span<const Entry> entries) override;
   Admission Admit(size_t index, Lsn, Entry& entry) override;
   Status Insert(Lsn end, const Entry& entry) override;
   // Parts of the hook that is set for good.
