@@ -32,10 +32,7 @@ export class Transaction extends ReadView {
   readonly #context: EnvironmentContext
   readonly #view: SlotView
   #writes = 0
-  // Where it stands in the log, once it has been committed.
-  #committedAt = -1
-  #committedEnd = -1
-  #committedTerm = 0
+  #receipt: Receipt | undefined // once it has been committed
   #failure: Error | undefined
   #committed: Promise<Receipt> | undefined
   #settle: { resolve: (receipt: Receipt) => void; reject: Reject } | undefined
@@ -57,9 +54,7 @@ export class Transaction extends ReadView {
       transaction.#commit(level, settler)
     }
     settleOf = (transaction, lsn, end, term) => {
-      transaction.#committedAt = lsn
-      transaction.#committedEnd = end
-      transaction.#committedTerm = term
+      transaction.#receipt = transaction.#context.pipeline.receipt(lsn, end, term)
       if (transaction.#settle) transaction.#settleCommitted()
     }
     failOf = (transaction, error) => {
@@ -104,12 +99,7 @@ export class Transaction extends ReadView {
 
   // Most transactions are never asked: a promise is made only for those that are.
   #settleCommitted(): void {
-    if (this.#committedAt >= 0) {
-      const { pipeline } = this.#context
-      this.#settle?.resolve(
-        pipeline.receipt(this.#committedAt, this.#committedEnd, this.#committedTerm),
-      )
-    }
+    if (this.#receipt) this.#settle?.resolve(this.#receipt)
     if (this.#failure) this.#settle?.reject(this.#failure)
   }
 
