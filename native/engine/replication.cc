@@ -136,7 +136,7 @@ Result<Start> Replication::ComeUp() {
   auto& all = start.configurations;
   const Lsn certain = std::min(commit, start.log_end);
   while (all.size() > 1 && all[1].end <= certain) all.erase(all.begin());
-  end_ = whole_ = applied_ = written_ = flushed_ = start.log_end;
+  end_ = whole_ = applied_ = written_ = flushed_ = requested_ = start.log_end;
   return start;
 }
 
@@ -251,7 +251,7 @@ void Replication::Step(Event event) {
   if (const auto* rolled = std::get_if<LogRolledBack>(&event)) {
     rolling_back_ = false;
     ++history_;
-    end_ = whole_ = applied_ = written_ = flushed_ = rolled->to;
+    end_ = whole_ = applied_ = written_ = flushed_ = requested_ = rolled->to;
     open_ends_.clear();
     readers_.clear();
   }
@@ -260,6 +260,11 @@ void Replication::Step(Event event) {
   ++steps_;
   contacts_.Note(core_->state());
   Perform(out);
+  // Not before: to wake who flushes takes longer than to send.
+  if (whole_ > requested_ && !failed_) {
+    requested_ = whole_;
+    log_.Request(whole_, Level::kFlushed);
+  }
   if (!broken || failed_) return;
   // Nothing more is promised, and nothing more is done.
   failed_ = true;

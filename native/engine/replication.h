@@ -177,6 +177,7 @@ class Replication {
   std::map<MemberId, std::unique_ptr<RawReader>> readers_;
   Lsn end_;    // of the log, pieces of a transaction included, as the core has been told
   Lsn whole_;  // where its last whole transaction ends
+  Lsn requested_;                    // whose flush has been asked for
   std::deque<Lsn> open_ends_;        // those above `flushed_`, ascending
   Lsn applied_, written_, flushed_;  // as the core has been told
   uint64_t history_ = 0;             // roll-backs, as the core counts them

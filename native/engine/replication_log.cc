@@ -150,7 +150,7 @@ void Replication::TellLog() {
     }
   }
   // Whoever needs what lies below is offered a snapshot.
-  const Lsn start = log_.Stat().start;
+  const Lsn start = log_.Start();
   if (start > core_->state().log.start && start <= end_) Step(LogTrimmed{start});
   if (whole_ > applied_) {
     applied_ = whole_;
@@ -169,13 +169,12 @@ void Replication::TellLog() {
   }
 }
 
-// A whole transaction ends there; the disk is asked for it.
+// A whole transaction ends there; the disk is asked for it when the step is done.
 void Replication::NoteWhole(Lsn end) {
   if (end <= whole_) return;
   whole_ = end;
   end_ = std::max(end_, end);
   open_ends_.push_back(end);
-  log_.Request(end, Level::kFlushed);
 }
 
 // The last end of a transaction, of those that the core knows, at or below.

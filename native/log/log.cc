@@ -195,6 +195,10 @@ Lsn Log::End(Level level) const {
   return Lsn();
 }
 
+Lsn Log::Start() const {
+  return closed_ ? Lsn() : Lsn(region()->space.start.load(std::memory_order_acquire));
+}
+
 Status Log::Failure() const { return closed_ ? Closed() : flusher_->Failure(); }
 
 std::unique_ptr<LogReader> Log::Read(Lsn from) {

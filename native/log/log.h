@@ -110,6 +110,8 @@ class Log {
   void AnnounceActivity();
   // How far the log has got: the end of what is visible, written, flushed. 0 once closed.
   Lsn End(Level level) const;
+  // The first position that it still has. 0 once closed.
+  Lsn Start() const;
   Status Failure() const;
 
   // Makes the log end at `to`, the end of a transaction or the log's start, for all processes, on

@@ -287,7 +287,11 @@ void Store::SetFoldLimit(Lsn limit) {
   do {
     if (known != kMaxLsn.value && known >= limit.value) return;
   } while (!now.compare_exchange_weak(known, limit.value, std::memory_order_acq_rel));
-  parts_->folder->Wake();
+  // Whoever freezes one at this very moment wakes the folder himself; or it looks again by itself.
+  const GenerationList& list = (**parts_->region).list;
+  const bool frozen =
+      list.oldest.load(std::memory_order_acquire) != list.newest.load(std::memory_order_acquire);
+  if (frozen) parts_->folder->Wake();
 }
 
 Status Store::Fold(uint64_t timeout_ns) { return parts_->folder->FoldAll(timeout_ns); }
