@@ -1,8 +1,8 @@
 // The addon: what it offers, and how it is loaded when it is first needed. The only file that does.
 //
 // What each call does is said in native/binding: log_handle.h, reader_handle.h, store_handle.h,
-// store_reader.h, store_writer.h, bulk_loader.h; the arguments have been checked before they get
-// here.
+// store_reader.h, store_writer.h, bulk_loader.h, replication_handle.h; the arguments have been
+// checked before they get here.
 //
 // Looked for in this order: the file that RINGLEADER_ADDON names (a debug or sanitizer build); what
 // node-gyp-build finds in the package, a local build or a prebuilt file.
@@ -14,6 +14,8 @@ import { fileURLToPath } from 'node:url'
 import { RingleaderError, type ErrorCode, type Fate } from './errors.js'
 import type { CheckedEnvironmentOptions } from './environment-options.js'
 import type { CheckedConsumer, CheckedLogOptions } from './options.js'
+import type { CheckedReplicationOptions } from './replication-options.js'
+import type { NativeReplicationStat } from './replication-stat.js'
 
 /** Somebody who still needs the log from a position on. */
 export interface Consumer {
@@ -201,6 +203,48 @@ export interface NativeLoader {
   result(): number | undefined
 }
 
+/** Messages to one destination, one behind the other. */
+export interface NativeBatchOfMessages {
+  to: number
+  bytes: ArrayBuffer
+  count: number
+  lsn: number
+  flags: number
+  /** Where asked for: sizes, lsn and flags of each, see replication-sender.ts. */
+  frames?: ArrayBuffer
+}
+
+export interface NativeGroupEvent {
+  kind: string
+  role: 'primary' | 'replica' | 'candidate'
+  member: number
+  lsn: number
+  reason: string
+  ticket: number
+  contact?: ArrayBuffer
+  failure?: RingleaderError
+}
+
+export interface NativeReplication {
+  readonly memory: { reports: ArrayBuffer }
+  onProgress?: () => void
+  open(): Promise<void>
+  lead(elected: boolean): void
+  follow(contact: Uint8Array | undefined): void
+  callElection(members: number, votes: number, priority: number, timeoutMs: number): void
+  sync(): void
+  setLimit(bytes: number): void
+  receive(control: Uint8Array, record: Uint8Array, from: number, ticket: number): void
+  receiveMany(bytes: Uint8Array, from: number, ticket: number): void
+  takeReports(): number
+  takeEvents(): NativeGroupEvent[]
+  takeBatch(table: boolean): NativeBatchOfMessages | undefined
+  sendFailed(lsn: number): void
+  stat(): NativeReplicationStat
+  setBusy(busy: boolean): void
+  close(): Promise<void>
+}
+
 /** A copy of a commit. */
 export interface Copy {
   /** Whose: a number of the application's. */
@@ -283,6 +327,7 @@ export interface NativeStore extends NativeGroup {
   backup(directory: string): Promise<number>
   verify(): Promise<Verified>
   bulkLoad(name: string): NativeLoader
+  replication(directory: string, options: CheckedReplicationOptions): NativeReplication
   stat(): EnvironmentStat
   close(): Promise<void>
 }

@@ -22,7 +22,7 @@ import {
   type TransactionOptions,
   type WriteOptions,
 } from './environment-options.js'
-import { checkNotNew, type RingleaderError } from './errors.js'
+import { checkNotNew, RingleaderError } from './errors.js'
 import { takeSnapshotAt, waitForCommit } from './group-waits.js'
 import type { Appended } from './log-entry.js'
 import { readOperations, type LoggedTransaction } from './log-operations.js'
@@ -37,6 +37,8 @@ import {
   type WaitOptions,
 } from './options.js'
 import type { Receipt } from './receipt.js'
+import { Replication } from './replication.js'
+import { checkReplicationOptions, type ReplicationOptions } from './replication-options.js'
 import { Snapshot } from './snapshot.js'
 import { StoreReads } from './store-reads.js'
 import { TransactionRun, type Transaction } from './transaction.js'
@@ -73,6 +75,7 @@ export class Environment {
   readonly #databases = new Map<unknown, Database<unknown>>()
   readonly #loads = new Set<Promise<unknown>>()
   #closing: Promise<void> | undefined
+  #replication: Replication | undefined
 
   private constructor(directory: string, native: NativeStore, options: CheckedEnvironment) {
     checkNotNew(native, 'Environment', 'Environment.open')
@@ -325,6 +328,27 @@ export class Environment {
     return readOperations(new LogIterator(native.readLog(from), batchBytes), catalogue)
   }
 
+  /**
+   * This environment's part in its group, which nothing has been started of yet. Once for each
+   * object; one process of the environment has it at a time, and one object in it.
+   *
+   * Throws, with fate `none`, RL_EXISTS (there has been one) and RL_INVALID_ARGUMENT.
+   */
+  replication(options: ReplicationOptions): Replication {
+    const { pipeline, native } = this.#context
+    pipeline.checkOpen()
+    const checked = checkReplicationOptions(options)
+    if (this.#replication) {
+      throw new RingleaderError('RL_EXISTS', 'replication: there is one for this object already')
+    }
+    const make = () => {
+      pipeline.checkOpen()
+      return native.replication(this.directory, checked)
+    }
+    this.#replication = new Replication(make, checked)
+    return this.#replication
+  }
+
   // What has been called before comes first.
   async #drained(): Promise<void> {
     this.#context.pipeline.checkOpen()
@@ -355,6 +379,7 @@ export class Environment {
     await drained
     await Promise.allSettled(this.#loads)
     pipeline.abandonOthers()
+    await this.#replication?.close()
     try {
       await native.close()
     } catch (error) {

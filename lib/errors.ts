@@ -25,6 +25,8 @@ export type ErrorCode =
   | 'RL_ROLLED_BACK'
   | 'RL_NOT_PRIMARY'
   | 'RL_NO_GROUP'
+  | 'RL_NOT_STARTED'
+  | 'RL_NO_QUORUM'
   | 'RL_PLATFORM'
   | 'RL_ADDON'
 
@@ -64,6 +66,8 @@ const retries: Record<ErrorCode, Retry> = {
   RL_ROLLED_BACK: 'no',
   RL_NOT_PRIMARY: 'primary',
   RL_NO_GROUP: 'no',
+  RL_NOT_STARTED: 'no',
+  RL_NO_QUORUM: 'same',
   RL_PLATFORM: 'no',
   RL_ADDON: 'no',
 }

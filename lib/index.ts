@@ -33,6 +33,19 @@ export type {
 } from './options.js'
 export { Range, type Row } from './range.js'
 export type { Copy, Receipt, Survival } from './receipt.js'
+export { Replication } from './replication.js'
+export type { Elected } from './replication-election.js'
+export type { AckLevel, ElectOptions, ReplicationOptions } from './replication-options.js'
+export { sendFlags } from './replication-sender.js'
+export type { BatchInfo, Send, SendBatch, SendOutcome, Transport } from './replication-sender.js'
+export type { CopyStat, ReplicationStat } from './replication-stat.js'
+export type {
+  BatchResult,
+  MessageKind,
+  ProcessResult,
+  ReplicationEvents,
+  Role,
+} from './replication-types.js'
 export { restore, type Restored, type RestoreOptions } from './restore.js'
 export { Snapshot } from './snapshot.js'
 export type { Entry } from './store-reads.js'

@@ -20,6 +20,7 @@
 #include "binding/js.h"
 #include "binding/log_handle.h"
 #include "binding/reader_handle.h"
+#include "binding/replication_handle.h"
 #include "binding/shared_store.h"
 #include "binding/store_handle.h"
 #include "env/env.h"
@@ -104,6 +105,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   data->reader_handle = Napi::Persistent(ReaderHandle::Define(env));
   data->store_handle = Napi::Persistent(StoreHandle::Define(env));
   data->bulk_loader = Napi::Persistent(BulkLoader::Define(env));
+  data->replication_handle = Napi::Persistent(ReplicationHandle::Define(env));
   exports.Set("setErrorFactory", Napi::Function::New(env, SetErrorFactory, "setErrorFactory"));
   exports.Set("openLog", Napi::Function::New(env, OpenLog, "openLog"));
   exports.Set("openStore", Napi::Function::New(env, OpenStore, "openStore"));

@@ -21,6 +21,7 @@ struct AddonData {
   Napi::FunctionReference reader_handle;
   Napi::FunctionReference store_handle;
   Napi::FunctionReference bulk_loader;
+  Napi::FunctionReference replication_handle;
 };
 
 // A RingleaderError. Empty while the environment is being torn down.

@@ -8,6 +8,7 @@
 #include "binding/bulk_loader.h"
 #include "binding/convert.h"
 #include "binding/reader_handle.h"
+#include "binding/replication_handle.h"
 #include "env/env.h"
 #include "store/merge_cursor.h"
 
@@ -106,6 +107,7 @@ Napi::Function StoreHandle::Define(Napi::Env env) {
                       InstanceMethod("backup", &StoreHandle::Backup),
                       InstanceMethod("verify", &StoreHandle::Verify),
                       InstanceMethod("bulkLoad", &StoreHandle::BulkLoad),
+                      InstanceMethod("replication", &StoreHandle::Replication),
                       InstanceMethod("stat", &StoreHandle::Stat),
                       InstanceMethod("close", &StoreHandle::Close),
                       InstanceMethod("inGroup", &StoreHandle::InGroup),
@@ -346,6 +348,13 @@ Napi::Value StoreHandle::Verify(const Napi::CallbackInfo& info) {
 Napi::Value StoreHandle::BulkLoad(const Napi::CallbackInfo& info) {
   if (!open()) return Throw(info.Env(), ClosedStatus());
   return BulkLoader::Make(info.Env(), *this, store(), Text(info[0]));
+}
+
+// replication(directory, options) => ReplicationHandle; nothing runs yet
+Napi::Value StoreHandle::Replication(const Napi::CallbackInfo& info) {
+  if (!open()) return Throw(info.Env(), ClosedStatus());
+  return ReplicationHandle::Make(info.Env(), *this, store(), Text(info[0]),
+                                 info[1].As<Napi::Object>());
 }
 
 Napi::Value StoreHandle::Stat(const Napi::CallbackInfo& info) {

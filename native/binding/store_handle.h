@@ -59,6 +59,7 @@ class StoreHandle : public Napi::ObjectWrap<StoreHandle>, public Owner {
   Napi::Value Backup(const Napi::CallbackInfo& info);
   Napi::Value Verify(const Napi::CallbackInfo& info);
   Napi::Value BulkLoad(const Napi::CallbackInfo& info);
+  Napi::Value Replication(const Napi::CallbackInfo& info);
   Napi::Value Stat(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
   // Of the group: store_handle_group.cc.

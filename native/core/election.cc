@@ -98,22 +98,27 @@ void Replicator::On(const CallElection& event) {
     return;
   }
   if (options_.base_api) {
-    Configuration& heard = state_.heard;
-    if (event.voters > 0) heard.voters = event.voters;
-    if (heard.voters == 0) heard.voters = static_cast<uint32_t>(heard.members.size());
-    heard.votes = event.votes > 0 ? event.votes : heard.voters / 2 + 1;
-    uint32_t& smallest = state_.promise.hard.smallest_votes;
-    if (smallest == 0 || heard.votes < smallest) {
-      smallest = heard.votes;
-      Save();
-    }
-    heard.copies = heard.voters >= smallest ? heard.voters - smallest + 1 : 1;
+    SetVoters(event.voters, event.votes);
   }
   if (!MayLead()) {
     Tell(NoticeKind::kElectionFailed);
     return;
   }
   StartCanvass(event.timeout > 0 ? event.timeout : options_.election_timeout);
+}
+
+// Base API: what the application says of the group; 0 = what is known.
+void Replicator::SetVoters(uint32_t voters, uint32_t votes) {
+  Configuration& heard = state_.heard;
+  if (voters > 0) heard.voters = voters;
+  if (heard.voters == 0) heard.voters = static_cast<uint32_t>(heard.members.size());
+  heard.votes = votes > 0 ? votes : heard.voters / 2 + 1;
+  uint32_t& smallest = state_.promise.hard.smallest_votes;
+  if (smallest == 0 || heard.votes < smallest) {
+    smallest = heard.votes;
+    Save();
+  }
+  heard.copies = heard.voters >= smallest ? heard.voters - smallest + 1 : 1;
 }
 
 void Replicator::On(const LeadNow& event) {
@@ -209,7 +214,9 @@ void Replicator::On(const Message& message, const CanvassReply& reply) {
   }
   if (!MayCount(message)) return;
   if (reply.verdict == CanvassVerdict::kBusy) {
-    FailElection();
+    // Base API: only a primary is busy. Where it is one that this member would follow, its
+    // heartbeat is on the way and ends this.
+    if (!options_.base_api) FailElection();
     return;
   }
   if (reply.verdict != CanvassVerdict::kReady) return;

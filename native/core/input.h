@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -126,7 +127,9 @@ struct LeadNow {
   Ballot won = {};
 };
 // Follow (base API: start('replica'), or step down).
-struct FollowNow {};
+struct FollowNow {
+  std::optional<std::vector<uint8_t>> contact = {};  // what the others are told from now on
+};
 // Call an election. 0 = what the configuration says (base API: all that is known of).
 struct CallElection {
   uint32_t voters = 0;

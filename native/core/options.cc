@@ -17,6 +17,7 @@ Status CheckIdentity(const CoreOptions& options) {
   if (options.two_members == TwoMembers::kPreferred && options.preferred == kNobody) {
     return Wrong("no member is preferred");
   }
+  if (options.voters > kMaxVoters) return Wrong("more voters than there may be");
   if (options.contact.size() > kMaxContactBytes) return Wrong("the contact data is too long");
   return Status::Ok();
 }

@@ -32,6 +32,8 @@ struct CoreOptions {
   // false: the group manager, whose members and quorums are records of the log, and which elects by
   // itself. true: the base API: the application says how many there are, and when to elect.
   bool base_api = false;
+  // Base API: how many vote, until an election says; 0 = all that have been heard of.
+  uint32_t voters = 0;
   TwoMembers two_members = TwoMembers::kStrict;
   MemberId preferred;  // kPreferred
 

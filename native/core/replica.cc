@@ -53,7 +53,10 @@ bool Replicator::Accept(const Message& message) {
   if (fetch.donor != kNobody) EndFetch();  // whoever leads says what is missing
   if (fetch.wanted) fetch.ends = state_.now + options_.election_timeout;
   // It is there after all.
-  if (state_.election.phase == ElectionPhase::kCanvassing) EndElection();
+  if (state_.election.phase == ElectionPhase::kCanvassing) {
+    EndElection();
+    if (options_.base_api) Tell(NoticeKind::kNewPrimary);  // whoever asked for an election waits
+  }
   ReplicaState& replica = state_.replica;
   replica.heard_at = state_.now;
   state_.election.due = state_.now + ElectionDelay();

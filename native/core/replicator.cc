@@ -46,6 +46,7 @@ Replicator::Replicator(const CoreOptions& options, const Start& start, Nanos now
   if (options.base_api) {
     state_.heard.copies = 1;
     state_.heard.members = {{options.self, options.incarnation, options.kind, options.priority}};
+    if (options.voters > 0) SetVoters(options.voters, 0);
   }
   state_.replica.sync_allowed = !options.delayed_sync;
   state_.replica.fetch.head.id = start.snapshot_id;
@@ -322,7 +323,8 @@ void Replicator::On(const SetLimit& event) { options_.request_bytes = event.byte
 
 void Replicator::On(const SetLevels& event) { state_.levels = event.levels; }
 
-void Replicator::On(const FollowNow&) {
+void Replicator::On(const FollowNow& event) {
+  if (event.contact && event.contact->size() <= kMaxContactBytes) options_.contact = *event.contact;
   if (state_.role == Role::kPrimary) StepDown(NoticeKind::kRole);
   EndElection();
   Hello hello;

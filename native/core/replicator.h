@@ -113,6 +113,7 @@ class Replicator {
   void On(const Message& message, const Nominate& nominate);
   void On(const Message& message, const Vote& vote);
   void On(const Message& message, const VoteReply& reply);
+  void SetVoters(uint32_t voters, uint32_t votes);
   void StartCanvass(Nanos timeout);
   Position SettledPosition() const;
   bool Settle(const Position& settled);

@@ -10,9 +10,6 @@
 namespace ringleader {
 namespace {
 
-// Of received frames that wait for the pump. A member that is so far behind catches up by asking.
-constexpr uint64_t kMaxInboxBytes = uint64_t{64} << 20;
-constexpr size_t kTakenAtOnce = 256;
 constexpr uint64_t kLongestSleepNs = 1'000'000'000;
 // Rounds for the readers of all processes have ids of their own, and other ones in every run: an
 // answer that was on its way to an earlier one is not taken for an answer to this one.
@@ -22,19 +19,21 @@ constexpr uint64_t kReadersRound = uint64_t{1} << 63;
 
 Replication::Replication(Env& env, const std::string& directory, Store& store,
                          const CoreOptions& options, MessageCarrier* carrier,
-                         GroupListener* listener)
+                         GroupListener* listener, AckLevel ack_level)
     : env_(env),
       directory_(directory),
       store_(store),
       log_(store.log()),
       options_(options),
       carrier_(carrier),
-      listener_(listener) {}
+      listener_(listener),
+      ack_level_(ack_level) {}
 
 Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::string& directory,
                                                        Store& store, CoreOptions options,
                                                        MessageCarrier* carrier,
-                                                       GroupListener* listener) {
+                                                       GroupListener* listener,
+                                                       AckLevel ack_level) {
   const ControlState& identity = store.log().identity();
   options.group_id = identity.group_id;
   options.incarnation = Incarnation(identity.incarnation);
@@ -44,7 +43,7 @@ Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::stri
   RL_ASSIGN_OR_RETURN(std::unique_ptr<ReplicationRole> role,
                       ReplicationRole::Take(env, directory, board));
   std::unique_ptr<Replication> self(
-      new Replication(env, directory, store, options, carrier, listener));
+      new Replication(env, directory, store, options, carrier, listener, ack_level));
   RL_RETURN_IF_ERROR(self->Join());
   RL_ASSIGN_OR_RETURN(const Start start, self->ComeUp());
   self->core_.emplace(self->options_, start, env.clock.MonotonicNanos());
@@ -140,47 +139,6 @@ Result<Start> Replication::ComeUp() {
   return start;
 }
 
-Status Replication::Receive(Bytes control, Bytes payload) {
-  // Copied first: what is decoded refers to it.
-  Item item;
-  item.bytes.reserve(control.size() + payload.size());
-  item.bytes.insert(item.bytes.end(), control.begin(), control.end());
-  item.bytes.insert(item.bytes.end(), payload.begin(), payload.end());
-  const Bytes all(item.bytes);
-  auto decoded = control.empty() || payload.empty()
-                     ? DecodeMessage(all)
-                     : DecodeMessage(all.first(control.size()), all.subspan(control.size()));
-  Status status = decoded.status();
-  if (decoded.ok() && decoded->group_id != options_.group_id) {
-    status = Status(Code::kInvalidArgument, "a message of another group");
-  }
-  if (!status.ok()) {
-    refused_.fetch_add(1, std::memory_order_relaxed);  // statistics
-    return status;
-  }
-  item.event = ringleader::Receive{std::move(decoded->message)};
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (inbox_bytes_ + item.bytes.size() > kMaxInboxBytes) {
-      dropped_.fetch_add(1, std::memory_order_relaxed);  // statistics
-      return Status(Code::kBusy, "too many messages wait");
-    }
-  }
-  Push(std::move(item));
-  return Status::Ok();
-}
-
-void Replication::Do(Event event) { Push({std::move(event), {}}); }
-
-void Replication::Push(Item item) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    inbox_bytes_ += item.bytes.size();
-    inbox_.push_back(std::move(item));
-  }
-  log_.AnnounceActivity();
-}
-
 GroupStatus Replication::Look() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   GroupStatus status = status_;
@@ -198,6 +156,8 @@ void Replication::Run() {
     const uint32_t sequence = log_.ActivitySequence();
     TellLog();
     const bool more = TakeInbox();
+    SettleArrivals();
+    NoteFailedSends();
     Nanos now = env_.clock.MonotonicNanos();
     if (!failed_ && now >= core_->Deadline()) Step(Tick{});
     Publish();
@@ -207,22 +167,6 @@ void Replication::Run() {
     if (due <= now) continue;
     log_.AwaitActivity(sequence, end_, std::min<uint64_t>(due - now, kLongestSleepNs));
   }
-}
-
-// True where there may be more.
-bool Replication::TakeInbox() {
-  std::vector<Item> taken;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const size_t count = std::min(kTakenAtOnce, inbox_.size());
-    for (size_t i = 0; i < count; ++i) {
-      inbox_bytes_ -= inbox_.front().bytes.size();
-      taken.push_back(std::move(inbox_.front()));
-      inbox_.pop_front();
-    }
-  }
-  for (Item& item : taken) Pass(std::move(item.event));
-  return taken.size() == kTakenAtOnce;
 }
 
 // Before the core hears of anything it knows what the local writers have appended. A message of a
@@ -252,6 +196,9 @@ void Replication::Step(Event event) {
     rolling_back_ = false;
     ++history_;
     end_ = whole_ = applied_ = written_ = flushed_ = requested_ = rolled->to;
+    DropArrivals(rolled->to);
+    failed_send_.store(0, std::memory_order_release);  // of records that are no more
+    permanent_failed_ = std::min(permanent_failed_, rolled->to);
     open_ends_.clear();
     readers_.clear();
   }
@@ -291,16 +238,14 @@ void Replication::Perform(const Outputs& out) {
   for (const KeepPiece& piece : out.keep) {
     answers.emplace_back(SnapshotKept{piece.head.id, piece.offset, true});
   }
-  for (const Notice& notice : out.events) listener_->OnNotice(notice);
+  for (const Notice& notice : out.events) {
+    NoteOutcome(notice);
+    listener_->OnNotice(notice);
+  }
   for (const ReadReady& read : out.reads) {
     if (!AnswerReaders(read)) listener_->OnRead(read);
   }
   for (Event& answer : answers) Step(std::move(answer));
-}
-
-void Replication::Send(const Message& message) {
-  EncodeMessage(options_.group_id, message, kWireVersion, &encoded_);
-  carrier_->Send(message, encoded_);
 }
 
 void Replication::SaveHardState(const HardState& state) {
@@ -328,6 +273,14 @@ void Replication::Publish() {
   status.configuration = core_->configuration();
   status.steps = steps_;
   status.roll_backs = history_;
+  status.promised = state.promise.hard.promised;
+  status.log_start = state.log.start;
+  status.primary_end = state.replica.primary_end.lsn;
+  status.matched = state.replica.matched;
+  status.permanent_failed = permanent_failed_;
+  status.caught_up = state.replica.caught_up || state.role == Role::kPrimary;
+  status.electing = state.election.phase != ElectionPhase::kIdle;
+  status.counters = counters_;
   for (const Progress& peer : state.primary.peers) {
     status.copies.push_back({peer.id, status.configuration.IsVoter(peer.id), peer.received,
                              peer.written, peer.flushed, peer.applied});

@@ -29,6 +29,7 @@
 
 #include "base/status.h"
 #include "core/replicator.h"
+#include "engine/arrival.h"
 #include "engine/contact_times.h"
 #include "engine/disk_worker.h"
 #include "engine/group_board.h"
@@ -54,6 +55,11 @@ class GroupListener {
   virtual ~GroupListener() = default;
   virtual void OnNotice(const Notice& notice) = 0;
   virtual void OnRead(const ReadReady& read) = 0;
+  // What a call of Receive or ReceiveMany with a ticket has come to. Also from the thread of that
+  // call, where nothing of it was for the pump.
+  virtual void OnArrival(const ArrivalReport&) {}
+  // Sends of records up to there have failed, and this primary has flushed them.
+  virtual void OnPermanentFailed(Lsn) {}
   // The commit position, or what is known of the others' copies, has changed.
   virtual void OnProgress() = 0;
   // The member has failed for good: its environment has to be opened again.
@@ -81,6 +87,14 @@ struct GroupStatus {
   Configuration configuration;
   std::vector<CopyStatus> copies;  // of a primary: one for each other member
   uint64_t steps = 0, refused_frames = 0, dropped_messages = 0, roll_backs = 0;
+  Ballot promised;
+  Lsn log_start;
+  Lsn primary_end;  // of a replica: how far the primary's log went when it was last heard of
+  Lsn matched;      // of a replica: up to here its log is certainly the primary's
+  Lsn permanent_failed;
+  bool caught_up = false;
+  bool electing = false;
+  ReplicationCounters counters;
 };
 
 class Replication {
@@ -90,17 +104,24 @@ class Replication {
   // outlive the object. kBusy names the process that drives the replication.
   static Result<std::unique_ptr<Replication>> Open(Env& env, const std::string& directory,
                                                    Store& store, CoreOptions options,
-                                                   MessageCarrier* carrier,
-                                                   GroupListener* listener);
+                                                   MessageCarrier* carrier, GroupListener* listener,
+                                                   AckLevel ack_level = AckLevel::kFlushed);
   // Stops both threads; the gate is closed, nothing is flushed.
   ~Replication();
   Replication(const Replication&) = delete;
   Replication& operator=(const Replication&) = delete;
 
   // A frame of another member, which may be anybody's bytes. kCorruption, kNewerFormat and
-  // kUnsupported as DecodeMessage, kInvalidArgument where it is of another group; kBusy where more
-  // is waiting than may be. Copies the bytes.
+  // kUnsupported as DecodeMessage, kInvalidArgument where it is of another group, of another member
+  // than `from` (kNobody = whoever), or longer than any; kBusy where more is waiting than may be.
+  // Copies the bytes. Where there is a ticket and it is taken, OnArrival says what it has come to.
   Status Receive(Bytes control, Bytes payload);
+  Status Receive(Bytes control, Bytes payload, MemberId from, uint64_t ticket);
+  // Frames one behind the other, with one report. Their lengths have to be right, or nothing of it
+  // is taken; a frame that is refused by itself is counted in the report.
+  Status ReceiveMany(Bytes frames, MemberId from, uint64_t ticket);
+  // Records up to there could not be sent: OnPermanentFailed when they are on the own disk.
+  void SendFailed(Lsn end);
   // A command of the application: CallElection, LeadNow, FollowNow, FoundGroup, AskRead, ...
   void Do(Event event);
 
@@ -108,28 +129,54 @@ class Replication {
   Incarnation incarnation() const { return options_.incarnation; }
 
  private:
+  // Of one call of Receive; the pump's from when it is in the inbox.
+  struct Arrival {
+    ArrivalReport report;
+    uint32_t left = 0;  // messages that have not come to anything yet
+  };
   struct Item {
     Event event;
-    std::vector<uint8_t> bytes;  // what a received message refers to
+    std::shared_ptr<const std::vector<uint8_t>> bytes;  // what a received message refers to
+    uint64_t size = 0;                                  // of it, as part of the inbox
+    std::shared_ptr<Arrival> arrival;
   };
+  // What the application is told of the step of a message.
+  struct Outcome {
+    MessageResult result = MessageResult::kProcessed;
+    MemberId member;
+    std::vector<uint8_t> contact;
+  };
+  struct Heard;
 
   Replication(Env& env, const std::string& directory, Store& store, const CoreOptions& options,
-              MessageCarrier* carrier, GroupListener* listener);
+              MessageCarrier* carrier, GroupListener* listener, AckLevel ack_level);
 
-  // --- replication.cc: opening, inbox, the pump
+  // --- replication.cc: opening, the pump
   Status Join();
   Result<Start> ComeUp();
-  void Push(Item item);
   void Run();
-  bool TakeInbox();
   void Pass(Event event);
   void Step(Event event);
   void Perform(const Outputs& out);
-  void Send(const Message& message);
   void SaveHardState(const HardState& state);
   void Publish();
   void Fail(const Status& failure);
   void FailLater(const Status& failure);
+
+  // --- replication_messages.cc: what comes in, what becomes of it, what goes out
+  Status Refuse(Status status);
+  Status Decode(Bytes control, Bytes payload, MemberId from, Item* item) const;
+  Status Push(std::vector<Item> items);
+  bool TakeInbox();
+  void Judge(const Heard& heard, Lsn before, std::shared_ptr<Arrival> arrival);
+  MessageResult ResultOf(const Heard& heard) const;
+  Lsn SafeEnd() const;
+  void SettleArrivals();
+  void DropArrivals(Lsn end);
+  void Conclude(std::shared_ptr<Arrival> arrival, MessageResult result, Lsn end);
+  void NoteOutcome(const Notice& notice);
+  void NoteFailedSends();
+  void Send(const Message& message);
 
   // --- replication_log.cc: what it does with the log
   std::optional<Event> Act(const LogAction& action);
@@ -160,6 +207,7 @@ class Replication {
   CoreOptions options_;
   MessageCarrier* const carrier_;
   GroupListener* const listener_;
+  const AckLevel ack_level_;
 
   std::unique_ptr<ReplicationRole> role_;
 
@@ -186,6 +234,10 @@ class Replication {
   bool rolling_back_ = false;
   std::atomic<bool> keeping_tables_{false};
   bool failed_ = false;
+  std::optional<Outcome> outcome_;                         // of the message that is being looked at
+  std::multimap<Lsn, std::shared_ptr<Arrival>> arrivals_;  // by what has to be safe for them
+  Lsn permanent_failed_;
+  ReplicationCounters counters_;
 
   mutable std::mutex mutex_;  // guards what follows
   std::deque<Item> inbox_;
@@ -194,6 +246,7 @@ class Replication {
   Status failure_;
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> refused_{0}, dropped_{0};
+  std::atomic<uint64_t> failed_send_{0};  // the end of records that could not be sent
 
   std::unique_ptr<DiskWorker> disk_;
   std::unique_ptr<Thread> pump_;
