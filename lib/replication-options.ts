@@ -55,6 +55,11 @@ export interface ReplicationOptions {
   requestWaitMaxMs?: number
   /** Bytes sent in answer to one request; see `Replication.setLimit`. Default: 10 MiB. */
   limitBytes?: number
+  /**
+   * The name of the disk under the environment, for those who count copies on distinct disks: 1 to
+   * 255 characters; the same name is the same disk. Default: found out, as far as it can be.
+   */
+  disk?: string
   /** When a received message is called permanent. Default: `flushed`. */
   ackLevel?: AckLevel
 }
@@ -76,6 +81,7 @@ const ackLevels = { received: 1, written: 2, flushed: 4, applied: 8 } as const
 const dayMs = 86_400_000
 const maxVoters = 15
 const maxContactBytes = 1024
+const maxDiskName = 255
 const MiB = 2 ** 20
 /** Member ids are below: the addon's number for nobody. */
 export const nobody = 2 ** 32 - 1
@@ -98,6 +104,8 @@ export interface CheckedReplicationOptions {
   requestWaitMinMs: number
   requestWaitMaxMs: number
   limitBytes: number
+  /** '': to be found out. */
+  disk: string
   ackLevel: number
 }
 
@@ -115,6 +123,7 @@ const optionNames = [
   'requestWaitMinMs',
   'requestWaitMaxMs',
   'limitBytes',
+  'disk',
   'ackLevel',
 ] as const satisfies readonly (keyof ReplicationOptions)[]
 
@@ -142,11 +151,16 @@ const checkTimes = (given: Partial<Record<keyof ReplicationOptions, unknown>>) =
 export const checkLimit = (value: unknown, name: string): number =>
   checkInteger(value, name, 0, Number.MAX_SAFE_INTEGER)
 
+const checkDisk = (value: unknown): string => {
+  if (typeof value === 'string' && value.length >= 1 && value.length <= maxDiskName) return value
+  throw refuse('disk', `a string of 1 to ${maxDiskName} characters`, value)
+}
+
 export const checkReplicationOptions = (options: unknown): CheckedReplicationOptions => {
   const given = asOptions(options, 'options', optionNames)
   const { memberId, priority = 100, view = false, members } = given
   const { delayedSync = false, automaticSnapshot = true, peerToPeer = true } = given
-  const { limitBytes = 10 * MiB, ackLevel = 'flushed' } = given
+  const { limitBytes = 10 * MiB, disk, ackLevel = 'flushed' } = given
   return {
     memberId: checkMemberId(memberId, 'memberId'),
     priority: checkInteger(priority, 'priority', 0, nobody - 1),
@@ -157,6 +171,7 @@ export const checkReplicationOptions = (options: unknown): CheckedReplicationOpt
     peerToPeer: checkBoolean(peerToPeer, 'peerToPeer'),
     ...checkTimes(given),
     limitBytes: checkLimit(limitBytes, 'limitBytes'),
+    disk: disk === undefined ? '' : checkDisk(disk),
     ackLevel: ackLevels[checkKey(ackLevel, 'ackLevel', ackLevels)],
   }
 }

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "binding/replication_stat.h"
+#include "engine/disk_identity.h"
 #include "engine/outbox.h"
 #include "engine/replication.h"
 #include "env/env.h"
@@ -62,6 +63,8 @@ CoreOptions ReadOptions(const Napi::Object& options) {
   core.request_wait_min = Milliseconds(options, "requestWaitMinMs");
   core.request_wait_max = Milliseconds(options, "requestWaitMaxMs");
   core.request_bytes = static_cast<uint64_t>(Number(options, "limitBytes"));
+  const std::string disk = options.Get("disk").As<Napi::String>().Utf8Value();
+  if (!disk.empty()) core.disk = DiskIdentityOf(disk);
   return core;
 }
 
