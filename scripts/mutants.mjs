@@ -157,7 +157,7 @@ const mutants = [
     name: 'InstallUnderViews',
     tests: ['store_snapshot.processes_that_are_attached_see_one_history_or_the_other'],
   },
-  { name: 'InstallOld', tests: ['engine_snapshot.what_was_acknowledged_is_not_taken_away'] },
+  { name: 'InstallOld', tests: ['store_snapshot.damage_anywhere_changes_nothing'] },
   {
     name: 'ForgetIncoming',
     tests: ['engine_snapshot.a_receiver_that_restarts_goes_on_where_it_was'],

@@ -33,6 +33,7 @@ Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::stri
                                                        Store& store, CoreOptions options,
                                                        MessageCarrier* carrier,
                                                        GroupListener* listener,
+                                                       const SnapshotOptions& snapshots,
                                                        AckLevel ack_level) {
   const ControlState& identity = store.log().identity();
   options.group_id = identity.group_id;
@@ -44,6 +45,8 @@ Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::stri
                       ReplicationRole::Take(env, directory, board));
   std::unique_ptr<Replication> self(
       new Replication(env, directory, store, options, carrier, listener, ack_level));
+  self->snapshot_options_ = snapshots;
+  self->sink_ = std::make_unique<SnapshotSink>(env, directory, store, snapshots.max_bytes);
   RL_RETURN_IF_ERROR(self->Join());
   RL_ASSIGN_OR_RETURN(const Start start, self->ComeUp());
   self->core_.emplace(self->options_, start, env.clock.MonotonicNanos());
@@ -60,6 +63,9 @@ Replication::~Replication() {
   stopping_.store(true, std::memory_order_release);
   log_.AnnounceActivity();
   pump_.reset();
+  fill_news_.notify_all();
+  filler_.reset();
+  source_.reset();
   disk_.reset();
   // Who wrote here as the primary does so no more.
   if (!core_) return;
@@ -101,6 +107,7 @@ Result<Start> Replication::ComeUp() {
   RL_ASSIGN_OR_RETURN(const Lsn end, log_.LastEnd());
   RL_RETURN_IF_ERROR(log_.WaitFor(end, Level::kFlushed));
   Start start;
+  RL_RETURN_IF_ERROR(sink_->ComeUp(&start));
   start.log_start = stat.start;
   start.log_end = end;
   if (hard_state_->state()) start.hard_state = *hard_state_->state();
@@ -155,7 +162,8 @@ void Replication::Run() {
     // Before everything that might be news: what comes later makes it differ.
     const uint32_t sequence = log_.ActivitySequence();
     TellLog();
-    const bool more = TakeInbox();
+    ServeSnapshots();
+    const bool more = !switching_ && TakeInbox();
     SettleArrivals();
     NoteFailedSends();
     Nanos now = env_.clock.MonotonicNanos();
@@ -202,6 +210,9 @@ void Replication::Step(Event event) {
     open_ends_.clear();
     readers_.clear();
   }
+  if (const auto* installed = std::get_if<SnapshotInstalled>(&event)) {
+    NoteInstalled(installed->head.position.lsn);
+  }
   Outputs out;
   core_->Step({env_.clock.MonotonicNanos(), std::move(event)}, &out);
   ++steps_;
@@ -235,9 +246,8 @@ void Replication::Perform(const Outputs& out) {
     Event shipped = ShipRecords(ship);
     if (ship.head.from_primary) answers.push_back(std::move(shipped));
   }
-  for (const KeepPiece& piece : out.keep) {
-    answers.emplace_back(SnapshotKept{piece.head.id, piece.offset, true});
-  }
+  for (const SendPiece& piece : out.pieces) Give(piece);
+  for (const KeepPiece& piece : out.keep) Keep(piece);
   for (const Notice& notice : out.events) {
     NoteOutcome(notice);
     listener_->OnNotice(notice);

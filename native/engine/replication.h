@@ -13,11 +13,13 @@
 // at once, durable ones when the group has committed it (store/view.h). What is not committed is
 // never folded, so rolling back is cutting the log.
 //
-// A member of the group that needs a snapshot says so (kJoinFailure).
+// A member that lacks what no log has any more gets a snapshot (replication_snapshot.cc); where
+// automatic ones are off it says so (kJoinFailure).
 // Threads: any.
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -35,6 +37,8 @@
 #include "engine/group_board.h"
 #include "engine/group_tables.h"
 #include "engine/hard_state_file.h"
+#include "engine/snapshot_sink.h"
+#include "engine/snapshot_source.h"
 #include "store/store.h"
 #include "wire/message_codec.h"
 
@@ -105,6 +109,14 @@ class Replication {
   static Result<std::unique_ptr<Replication>> Open(Env& env, const std::string& directory,
                                                    Store& store, CoreOptions options,
                                                    MessageCarrier* carrier, GroupListener* listener,
+                                                   AckLevel ack_level = AckLevel::kFlushed) {
+    return Open(env, directory, store, options, carrier, listener, SnapshotOptions(), ack_level);
+  }
+  // The same, with what is chosen about snapshots.
+  static Result<std::unique_ptr<Replication>> Open(Env& env, const std::string& directory,
+                                                   Store& store, CoreOptions options,
+                                                   MessageCarrier* carrier, GroupListener* listener,
+                                                   const SnapshotOptions& snapshots,
                                                    AckLevel ack_level = AckLevel::kFlushed);
   // Stops both threads; the gate is closed, nothing is flushed.
   ~Replication();
@@ -178,6 +190,16 @@ class Replication {
   void NoteFailedSends();
   void Send(const Message& message);
 
+  // --- replication_snapshot.cc: snapshots given and received
+  void Give(const SendPiece& piece);
+  Result<GroupTables> TablesAt(Lsn position) const;
+  void ServeSnapshots();
+  void Grant(Lsn position);
+  std::optional<Lsn> AskToSwitch(Lsn position);
+  void Keep(const KeepPiece& piece);
+  std::vector<Event> Fill(SnapshotSink::Order order, uint64_t offset, bool last, Bytes bytes);
+  void NoteInstalled(Lsn end);
+
   // --- replication_log.cc: what it does with the log
   std::optional<Event> Act(const LogAction& action);
   Event Append(const AppendRecords& append);
@@ -223,15 +245,16 @@ class Replication {
   GroupTables tables_;  // as they were saved last
   EncodedMessage encoded_;
   std::map<MemberId, std::unique_ptr<RawReader>> readers_;
-  Lsn end_;    // of the log, pieces of a transaction included, as the core has been told
-  Lsn whole_;  // where its last whole transaction ends
-  Lsn requested_;                    // whose flush has been asked for
+  Lsn end_;        // of the log, pieces of a transaction included, as the core has been told
+  Lsn whole_;      // where its last whole transaction ends
+  Lsn requested_;  // whose flush has been asked for
   std::deque<Lsn> open_ends_;        // those above `flushed_`, ascending
   Lsn applied_, written_, flushed_;  // as the core has been told
   uint64_t history_ = 0;             // roll-backs, as the core counts them
   Lsn limit_;                        // that the fold has been told of
   uint64_t steps_ = 0;
   bool rolling_back_ = false;
+  bool switching_ = false;  // log and rows are being exchanged for those of a snapshot
   std::atomic<bool> keeping_tables_{false};
   bool failed_ = false;
   std::optional<Outcome> outcome_;                         // of the message that is being looked at
@@ -247,6 +270,16 @@ class Replication {
   std::atomic<bool> stopping_{false};
   std::atomic<uint64_t> refused_{0}, dropped_{0};
   std::atomic<uint64_t> failed_send_{0};  // the end of records that could not be sent
+
+  SnapshotOptions snapshot_options_;
+  std::unique_ptr<SnapshotSource> source_;  // once somebody has asked
+  std::unique_ptr<SnapshotSink> sink_;
+  std::mutex fill_mutex_;  // guards what follows
+  std::condition_variable fill_news_;
+  std::optional<Lsn> fill_asked_;                   // the snapshot that is ready is of there
+  std::optional<std::optional<Lsn>> fill_granted_;  // the pump's answer
+  std::vector<Event> fill_told_;                    // what a piece has come to
+  std::unique_ptr<DiskWorker> filler_;              // once there is a piece
 
   std::unique_ptr<DiskWorker> disk_;
   std::unique_ptr<Thread> pump_;

@@ -33,8 +33,9 @@ void Replication::Show() {
   const CoreState& state = core_->state();
   const Configuration& configuration = core_->configuration();
   BoardState& shown = shown_;
-  // While the disk thread rolls back, what is known is of the history before.
-  if (!rolling_back_) shown.history = log_.History();
+  // While another thread rolls back, or puts a snapshot in place, what is known is of the history
+  // before.
+  if (!rolling_back_ && !switching_) shown.history = log_.History();
   shown.role = state.role;
   shown.term = core_->term();
   shown.self = options_.self;

@@ -140,7 +140,7 @@ Event Replication::ShipRecords(const Ship& ship) {
 
 // What local writers have appended, and what has got to the kernel and to the disk.
 void Replication::TellLog() {
-  if (rolling_back_ || failed_) return;
+  if (rolling_back_ || switching_ || failed_) return;
   if (core_->role() == Role::kPrimary) {
     // A reign begins with a record, so what is visible ends with a transaction.
     const Lsn visible = log_.End(Level::kMemory);
@@ -187,7 +187,7 @@ Lsn Replication::LastEndWithin(Lsn position) const {
 void Replication::KeepTables() {
   const Lsn commit = core_->commit();
   const uint64_t behind = commit.value - std::min(commit, tables_.position).value;
-  if (keeping_tables_ || behind < log_.identity().segment_bytes) return;
+  if (keeping_tables_ || switching_ || behind < log_.identity().segment_bytes) return;
   keeping_tables_ = true;
   tables_.position = commit;
   tables_.terms.clear();

@@ -15,7 +15,7 @@ constexpr std::string_view kMagic = "RLSNAPS1";
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderCrcAt = kSnapshotHeaderBytes - sizeof(uint32_t);
 constexpr size_t kBlockHeadBytes = 8;
-constexpr size_t kBlockBytes = size_t{256} << 10;  // of log or rows, unless one row is larger
+constexpr size_t kBlockBytes = size_t{64} << 10;  // of log or rows, unless one row is larger
 
 Status Damaged(const char* what) {
   return Status(Code::kCorruption, std::string("a snapshot: ") + what);

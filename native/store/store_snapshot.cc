@@ -169,7 +169,7 @@ Status Installation::Run() {
   RL_RETURN_IF_ERROR(fits);
   RL_RETURN_IF_ERROR(MakeGeneration());
   const std::optional<Lsn> common = order_.permit();
-  if (!common || *common > header_.position) {
+  if (!common || (*common > header_.position && !RL_MUTANT(kInstallOld))) {
     return Status(Code::kBusy, "the snapshot has become too old");
   }
   const InstallMark mark{header_, log.environment_id, log_.identity().incarnation};

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -79,8 +80,25 @@ class TestMember : public MessageCarrier, public GroupListener {
   std::unique_ptr<Replication> replication_;
 };
 
+// What a member comes up with, where a test wants other than the usual.
+struct MemberSetup {
+  StoreOptions store;
+  CoreOptions core;
+  SnapshotOptions snapshots;
+  Env* env = nullptr;  // of the replication
+};
+
 class TestGroup {
  public:
+  struct Parcel {
+    MemberId from, to;
+    std::vector<uint8_t> bytes;
+  };
+  // Set before the members come up. The tap sees what is about to be delivered, on the courier's
+  // thread, may change it, and says whether it is delivered at all.
+  std::function<void(MemberId member, MemberSetup& setup)> adapt;
+  std::function<bool(Parcel& parcel)> tap;
+
   explicit TestGroup(uint32_t members, uint64_t seed = 1) : random_(seed) {
     for (uint32_t i = 0; i < members; ++i) {
       members_.push_back(std::make_unique<TestMember>(*this, MemberId(i + 1),
@@ -200,11 +218,6 @@ class TestGroup {
   }
 
  private:
-  struct Parcel {
-    MemberId from, to;
-    std::vector<uint8_t> bytes;
-  };
-
   void Carry() {
     for (;;) {
       Parcel parcel;
@@ -221,6 +234,7 @@ class TestGroup {
         if (random_() % 100 < percent) continue;
         twice = random_() % 100 < percent;
       }
+      if (tap && !tap(parcel)) continue;
       const uint32_t cut = cut_.load(std::memory_order_acquire);
       if (cut == parcel.from.value || cut == parcel.to.value) continue;
       for (int i = 0; i < (twice ? 2 : 1); ++i) {
@@ -242,17 +256,19 @@ class TestGroup {
 };
 
 inline void TestMember::Start() {
-  StoreOptions options = BusyStore();
-  options.log.group_id = Id128{7, 7, 7};
-  store_ = OpenStore(directory_, options);
-  CoreOptions core;
+  MemberSetup setup{BusyStore(), {}, {}, &PosixEnv()};
+  setup.store.log.group_id = Id128{7, 7, 7};
+  CoreOptions& core = setup.core;
   core.self = id_;
   core.election_timeout = 300'000'000;
   core.heartbeat_interval = 50'000'000;
   core.canvass_wait = 50'000'000;
   core.automatic_snapshot = false;
-  CHECK_VALUE(std::unique_ptr<Replication> replication,
-              Replication::Open(PosixEnv(), directory_, *store_, core, this, this));
+  if (group_.adapt) group_.adapt(id_, setup);
+  store_ = OpenStore(directory_, setup.store);
+  CHECK_VALUE(
+      std::unique_ptr<Replication> replication,
+      Replication::Open(*setup.env, directory_, *store_, core, this, this, setup.snapshots));
   incarnation_ = replication->incarnation();
   const std::lock_guard<std::mutex> lock(delivery_);
   replication_ = std::move(replication);

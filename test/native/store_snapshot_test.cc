@@ -194,6 +194,8 @@ TEST(store_snapshot, damage_anywhere_changes_nothing) {
   auto order = OrderFor(to, header);
   order.permit = [] { return std::optional<Lsn>(); };
   CHECK_CODE(member->InstallSnapshot(order), Code::kBusy);
+  order.permit = [&header] { return std::optional(header.position + 8); };
+  CHECK_CODE(member->InstallSnapshot(order), Code::kBusy);
   CHECK_EQ(All(*member, id), rows);
   PutRow(*member, KeyOf(id, "more"), "1");  // it goes on as if nothing had been
   CHECK_OK(member->Fold());
@@ -210,7 +212,7 @@ struct Seen {
 };
 
 void LookOn(const std::string& directory, DatabaseId id, Seen& seen) {
-  const auto store = OpenStore(directory, OfGroup());
+  const auto store = OpenStore(directory, OfGroup(BusyStore()));
   auto kept = TakeView(*store);
   const std::string first = RowsOf(*kept, id);
   seen.ready.store(1, std::memory_order_release);
