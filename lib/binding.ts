@@ -228,7 +228,7 @@ export interface NativeGroupEvent {
 export interface NativeReplication {
   readonly memory: { reports: ArrayBuffer }
   onProgress?: () => void
-  open(): Promise<void>
+  open(contact: Uint8Array | undefined): Promise<void>
   lead(elected: boolean): void
   follow(contact: Uint8Array | undefined): void
   callElection(members: number, votes: number, priority: number, timeoutMs: number): void

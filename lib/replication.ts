@@ -120,7 +120,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     this.#checkNotClosed()
     const wanted = checkKey(role, 'role', roles)
     const told = contact === undefined ? undefined : checkContact(contact).slice()
-    const native = this.#native ?? (await this.#open())
+    const native = this.#native ?? (await this.#open(told))
     this.#checkNotClosed()
     if (wanted === 'replica') {
       const steppingDown = this.#role === 'primary' ? this.#becomes('replica') : undefined
@@ -137,7 +137,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     await leading
   }
 
-  async #open(): Promise<NativeReplication> {
+  async #open(contact: Uint8Array | undefined): Promise<NativeReplication> {
     if (this.#transport === undefined) {
       throw new RingleaderError('RL_INVALID_ARGUMENT', 'start: there is no transport yet')
     }
@@ -147,7 +147,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     native.onProgress = () => {
       this.#progress()
     }
-    await native.open()
+    await native.open(contact)
     this.#native = native
     this.#sender = sender
     return native

@@ -22,6 +22,22 @@ const timeLimitMs = 60_000
 const unitTimeLimitMs = 30_000
 
 const mutants = [
+  {
+    name: 'TakeForeignGroup',
+    unit: [
+      'unit/replication-messages',
+      'hostile messages are refused, counted, and change nothing',
+    ],
+  },
+  {
+    name: 'TrustSender',
+    unit: [
+      'unit/replication-messages',
+      'hostile messages are refused, counted, and change nothing',
+    ],
+  },
+  { name: 'OneLane', tests: ['engine_outbox.what_is_urgent_goes_first'] },
+  { name: 'UnboundedOutbox', tests: ['engine_outbox.what_waits_is_bounded'] },
   { name: 'SkipDataSync', tests: ['log_powercut.every_promise_survives'] },
   { name: 'SkipChainCheck', tests: ['log_fault.a_record_of_another_history_ends_the_log'] },
   { name: 'AcceptTornBelowMark', tests: ['log_fault.a_lying_disk_is_found_out'] },

@@ -128,9 +128,6 @@ enum class Mutant : uint8_t {
   kDiscardByName,              // a roll-back removes the names of segments and leaves their bytes
   kTakeForeignGroup,           // a message of another group is taken
   kTrustSender,                // a message is taken whoever has handed it over
-  kSkipBatchLength,            // a batch of messages is cut without looking at where it ends
-  kPermanentUnflushed,         // records are called permanent before they are flushed
-  kFailBeforeFlush,            // a send is called failed before the own log is flushed
   kOneLane,                    // records go before heartbeats where they were there first
   kUnboundedOutbox,            // what a transport does not take is kept without a limit
   kDurableViewsAreLocal,       // a snapshot of what is committed shows what is not

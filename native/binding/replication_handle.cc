@@ -296,13 +296,17 @@ void ReplicationHandle::Progress() {
   napi_call_function(env_, self, callback, 0, nullptr, nullptr);
 }
 
-// open() => Promise<void>
+// open(contact) => Promise<void>
 Napi::Value ReplicationHandle::Open(const Napi::CallbackInfo& info) {
   if (state_ != State::kNew || owner_ == nullptr) return Throw(info.Env(), NotOpen());
   state_ = State::kOpening;
   signal_ = std::make_unique<ProgressSignal>(info.Env(), [this](Napi::Env) { Progress(); });
   napi_add_env_cleanup_hook(info.Env(), OnEnvironmentEnd, this);
   session_->signal = signal_.get();
+  if (info[0].IsTypedArray()) {
+    const Bytes contact = BytesOf(info[0]);
+    session_->options.contact.assign(contact.begin(), contact.end());
+  }
   Session* const session = session_.get();
   return owner_->Start<Nothing>(
       info.Env(), Value(),

@@ -6,7 +6,7 @@
 // thread, which takes all there is: results of messages through shared memory, messages to send a
 // batch at a time.
 //
-//   open() => Promise<void>        the member and its threads
+//   open(contact) => Promise<void>   the member and its threads
 //   lead, follow, callElection, sync, setLimit   commands; their outcome comes as events
 //   receive(control, record, from, ticket), receiveMany(bytes, from, ticket)   throw what is
 //   refused takeReports() => n             n rows in memory.reports, see kReportWords takeEvents()

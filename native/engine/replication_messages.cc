@@ -107,7 +107,7 @@ Status Replication::ReceiveMany(Bytes frames, MemberId from, uint64_t ticket) {
   for (Bytes rest(*bytes); !rest.empty(); rest = rest.subspan(sizes.back().total())) {
     auto size = ReadFrameSize(rest);
     if (!size.ok()) return Refuse(size.status());
-    if (size->total() > rest.size() && !RL_MUTANT(kSkipBatchLength)) {
+    if (size->total() > rest.size()) {
       return Refuse(Status(Code::kCorruption, "messages: the last one is not whole"));
     }
     sizes.push_back(size.value());
@@ -245,7 +245,7 @@ Lsn Replication::SafeEnd() const {
     case AckLevel::kFlushed:
       break;
   }
-  return RL_MUTANT(kPermanentUnflushed) ? end_ : flushed_;
+  return flushed_;
 }
 
 void Replication::SettleArrivals() {
@@ -329,7 +329,7 @@ void Replication::NoteFailedSends() {
   const Lsn end(failed_send_.load(std::memory_order_acquire));
   if (end <= permanent_failed_ || core_->role() != Role::kPrimary || end > end_) return;
   log_.Request(end, Level::kFlushed);
-  if (flushed_ < end && !RL_MUTANT(kFailBeforeFlush)) return;
+  if (flushed_ < end) return;
   permanent_failed_ = end;
   ++counters_.permanent_failed;
   listener_->OnPermanentFailed(end);

@@ -9,6 +9,26 @@ import { at } from './project.mjs'
 // `from` is there exactly once.
 export const libMutants = [
   {
+    name: 'TrustTransport', // a transport that says that it has not sent is not heard
+    file: 'replication-sender.js',
+    from: 'if (outcome === false)',
+    to: 'if (outcome === NaN)',
+    unit: [
+      'unit/replication-messages',
+      'a transport that gives false has not sent; the primary flushes and goes on',
+    ],
+  },
+  {
+    name: 'AdmitAll', // a transport whose promises never settle is given more and more
+    file: 'replication-sender.js',
+    from: 'open.calls < maxUnsettledCalls',
+    to: 'open.calls < Infinity',
+    unit: [
+      'unit/replication-messages',
+      'a transport that never settles is given so much and no more',
+    ],
+  },
+  {
     name: 'SettleEarly', // a promise resolves before its position is as durable as asked for
     file: 'pending-ring.js',
     from: 'end > reached &&',
