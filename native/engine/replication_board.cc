@@ -61,6 +61,7 @@ void Replication::Show() {
   shown.refused_frames = refused_.load(std::memory_order_relaxed);    // statistics
   shown.dropped_messages = dropped_.load(std::memory_order_relaxed);  // statistics
   shown.roll_backs = history_;
+  shown.permanent_failed = permanent_failed_;
   ShowMembers();
   ShowTerms();
   (void)board_->Publish(shown_);
