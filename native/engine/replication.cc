@@ -49,6 +49,8 @@ Result<std::unique_ptr<Replication>> Replication::Open(Env& env, const std::stri
   self->sink_ = std::make_unique<SnapshotSink>(env, directory, store, snapshots.max_bytes);
   RL_RETURN_IF_ERROR(self->Join());
   RL_ASSIGN_OR_RETURN(const Start start, self->ComeUp());
+  RL_ASSIGN_OR_RETURN(const bool left, SnapshotSource::LeftBehind(store.log()));
+  if (left) self->MakeSource();  // or it would hold the log for ever
   self->core_.emplace(self->options_, start, env.clock.MonotonicNanos());
   self->role_ = std::move(role);
   self->board_ = board;

@@ -191,6 +191,7 @@ class Replication {
   void Send(const Message& message);
 
   // --- replication_snapshot.cc: snapshots given and received
+  void MakeSource();
   void Give(const SendPiece& piece);
   Result<GroupTables> TablesAt(Lsn position) const;
   void ServeSnapshots();

@@ -15,11 +15,13 @@ namespace ringleader {
 
 // --- giving --------------------------------------------------------------------------------------
 
+void Replication::MakeSource() {
+  source_ = std::make_unique<SnapshotSource>(env_, directory_, store_, snapshot_options_,
+                                             [this] { log_.AnnounceActivity(); });
+}
+
 void Replication::Give(const SendPiece& piece) {
-  if (source_ == nullptr) {
-    source_ = std::make_unique<SnapshotSource>(env_, directory_, store_, snapshot_options_,
-                                               [this] { log_.AnnounceActivity(); });
-  }
+  if (source_ == nullptr) MakeSource();
   source_->Ask(piece);
 }
 

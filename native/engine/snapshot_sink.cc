@@ -38,9 +38,10 @@ Status SnapshotSink::ComeUp(Start* start) {
   if (good == 0 || header.group_id != store_.log().identity().group_id) return Status::Ok();
   RL_ASSIGN_OR_RETURN(file_, env_.files.Open(Path(), OpenMode::kReadWrite));
   if (RL_MUTANT(kForgetIncoming)) return Status::Ok();
-  RL_RETURN_IF_ERROR(file_->Truncate(good));
+  // Of one that is whole there has to be a last piece still to come.
+  RL_RETURN_IF_ERROR(file_->Truncate(good - 1));
   start->snapshot_id = head_.id = header.id;
-  start->snapshot_bytes = good;
+  start->snapshot_bytes = good - 1;
   return Status::Ok();
 }
 

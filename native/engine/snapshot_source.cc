@@ -34,6 +34,12 @@ SnapshotHead HeadOf(const SnapshotHeader& header, uint64_t total_bytes, const Gr
   return head;
 }
 
+Result<bool> SnapshotSource::LeftBehind(Log& log) {
+  RL_ASSIGN_OR_RETURN(const std::vector<Consumer> consumers, log.Consumers());
+  return std::any_of(consumers.begin(), consumers.end(),
+                     [](const Consumer& one) { return one.name == kSnapshotConsumer; });
+}
+
 SnapshotSource::SnapshotSource(Env& env, const std::string& directory, Store& store,
                                const SnapshotOptions& options, std::function<void()> wake)
     : env_(env),
@@ -239,6 +245,7 @@ Status SnapshotSource::Make() {
   order.id = env_.random.Next64() | 1;
   order.max_bytes = options_.max_bytes;
   order.consumer = kSnapshotConsumer;
+  order.max_log_bytes = options_.max_log_bytes;
   order.stop = [this] { return Stopping(); };
   GroupTables tables;
   order.describe = [this, &tables](Lsn position) -> Result<std::vector<uint8_t>> {

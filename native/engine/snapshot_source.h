@@ -6,7 +6,7 @@
 // for again after a loss, by another member, or after a restart of this one. While it is there the
 // log is held from its position on, or whoever has fetched it would lack what follows. It goes when
 // nobody has asked for some time, and when it is of no use: when the log begins above it, or
-// somebody begins with it again and again. Disk: at most `max_bytes`, and the log since then.
+// somebody begins with it again and again. Disk: at most `max_bytes`, and `max_log_bytes` of log.
 //
 // A thread of its own makes it and reads pieces of it, and sleeps where that would be faster than
 // `bytes_per_second`. The pump asks, says what the group was at a position, and sends what is
@@ -32,9 +32,10 @@
 namespace ringleader {
 
 struct SnapshotOptions {
-  uint64_t bytes_per_second = 0;              // that are sent, to all members together; 0 = any
-  uint64_t max_bytes = uint64_t{1} << 40;     // of one snapshot, sent or received
-  uint64_t keep_unasked_ns = 60'000'000'000;  // how long it is kept for whoever asked last
+  uint64_t bytes_per_second = 0;                // that are sent, to all members together; 0 = any
+  uint64_t max_bytes = uint64_t{1} << 40;       // of one snapshot, sent or received
+  uint64_t keep_unasked_ns = 60'000'000'000;    // how long it is kept for whoever asked last
+  uint64_t max_log_bytes = uint64_t{64} << 30;  // that are held for whoever fetches one; 0 = any
 };
 
 // The consumer that holds the log back for it.
@@ -51,6 +52,8 @@ class SnapshotSource {
     uint64_t made = 0, failed = 0, pieces = 0, bytes = 0;
   };
 
+  // Whether an earlier run has left one, which holds the log.
+  static Result<bool> LeftBehind(Log& log);
   // `wake`: there is something for the pump; from the source's thread.
   SnapshotSource(Env& env, const std::string& directory, Store& store,
                  const SnapshotOptions& options, std::function<void()> wake);

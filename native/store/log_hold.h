@@ -22,12 +22,15 @@ class LogHold {
   LogHold(const LogHold&) = delete;
   LogHold& operator=(const LogHold&) = delete;
 
-  Status Take(const std::atomic<uint64_t>& applied) {
+  // `max_bytes`: held no longer where the log has grown by more; 0 = as long as the object is
+  // there.
+  Status Take(const std::atomic<uint64_t>& applied, uint64_t max_bytes = 0) {
     const Status old = log_.RemoveConsumer(name_);  // of one that has died
     if (!old.ok() && old.code() != Code::kNotFound) return old;
     for (int tries = 0;; ++tries) {
       Consumer consumer;
       consumer.name = name_;
+      consumer.max_bytes = max_bytes;
       const Lsn before(std::max<uint64_t>(applied.load(std::memory_order_acquire), 1) - 1);
       consumer.position = std::max(log_.Stat().start, before);
       const Status put = log_.PutConsumer(consumer);

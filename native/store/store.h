@@ -143,6 +143,7 @@ class Store {
     uint64_t id = 0;  // of the snapshot
     uint64_t max_bytes = 0;
     std::string consumer;
+    uint64_t max_log_bytes = 0;  // that the consumer may hold; 0 = any
     // What goes with it, once it is known of which position it is.
     std::function<Result<std::vector<uint8_t>>(Lsn position)> describe;
     std::function<bool()> stop;

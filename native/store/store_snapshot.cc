@@ -273,7 +273,7 @@ Result<SnapshotHeader> Store::WriteSnapshot(File& into, const SnapshotOrder& ord
   if (log_ == nullptr) return Status(Code::kClosed, "the environment is closed");
   Parts& parts = *parts_;
   LogHold hold(*log_, order.consumer);
-  RL_RETURN_IF_ERROR(hold.Take((**parts.region).fold.applied));
+  RL_RETURN_IF_ERROR(hold.Take((**parts.region).fold.applied, order.max_log_bytes));
   const uint64_t history = parts.overlay->history();
   std::unique_ptr<BaseTree::Snapshot> rows;
   {

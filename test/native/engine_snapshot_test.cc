@@ -188,6 +188,25 @@ TEST(engine_snapshot, a_receiver_that_restarts_goes_on_where_it_was) {
   CHECK_EQ(outdated.pieces.beginnings.load(), 1u);
 }
 
+// Stopped when all had come, and before any of it was in place.
+TEST(engine_snapshot, a_receiver_that_has_it_all_needs_no_more_than_its_end) {
+  Outdated outdated(1'000'000);
+  outdated.WriteBeyondTheLog();
+  TestMember& member = outdated.member();
+  member.Start();
+  outdated.group.Await("pieces", [&] { return outdated.pieces.count() >= 12; });
+  member.Stop();
+  std::filesystem::copy_file(outdated.primary->directory() + "/snapshot/outgoing",
+                             member.directory() + "/snapshot/incoming",
+                             std::filesystem::copy_options::overwrite_existing);
+  const uint64_t before = outdated.pieces.count();
+  member.Start();
+  outdated.AwaitFilled(member);
+  outdated.CheckAll();
+  CHECK_EQ(outdated.pieces.beginnings.load(), 1u);
+  CHECK(outdated.pieces.count() <= before + 8);
+}
+
 TEST(engine_snapshot, a_source_that_restarts_goes_on_where_it_was) {
   Outdated outdated(1'000'000);
   outdated.WriteBeyondTheLog();
@@ -297,22 +316,30 @@ TEST(engine_snapshot, pieces_keep_to_the_rate) {
   outdated.CheckAll();
 }
 
-// What is left of a snapshot goes when nobody asks for it, and with it what holds the log.
+// What is left of a snapshot goes when nobody asks for it, after a restart too, and with it what
+// holds the log.
 TEST(engine_snapshot, nothing_is_kept_for_nobody) {
-  Outdated outdated(0, 300'000'000);
+  Outdated outdated(1'000'000, 300'000'000);
   outdated.WriteBeyondTheLog();
   TestMember& member = outdated.member();
+  TestMember& source = *outdated.primary;
+  const auto gone = [&] {
+    const std::string path =
+        source.directory() + "/" + kSnapshotDirectoryName + "/" + kOutgoingName;
+    CHECK_VALUE(const bool held, SnapshotSource::LeftBehind(source.store().log()));
+    return !held && !PosixEnv().files.Info(path).ok();
+  };
+  member.Start();
+  outdated.group.Await("pieces", [&] { return outdated.pieces.count() >= 12; });
+  CHECK(!gone());
+  member.Stop();
+  source.Stop();
+  source.Start();
+  outdated.group.Await("the snapshot to go", gone);
   member.Start();
   outdated.AwaitFilled(member);
-  outdated.group.Await("the snapshot to go", [&] {
-    const std::string path =
-        outdated.primary->directory() + "/" + kSnapshotDirectoryName + "/" + kOutgoingName;
-    CHECK_VALUE(const auto consumers, outdated.primary->store().log().Consumers());
-    const bool held = std::any_of(consumers.begin(), consumers.end(), [](const Consumer& one) {
-      return one.name == kSnapshotConsumer;
-    });
-    return !held && !PosixEnv().files.Info(path).ok();
-  });
+  outdated.primary = &outdated.group.AwaitPrimary();
+  outdated.group.Await("the snapshot to go", gone);
   CHECK(!PosixEnv().files.Info(member.directory() + "/snapshot/incoming").ok());
   CHECK(!PosixEnv().files.Info(member.directory() + "/snapshot/installed").ok());
   outdated.CheckAll();
