@@ -32,6 +32,11 @@ export interface ReplicationOptions {
    * `joinFailure`. Default: true.
    */
   automaticSnapshot?: boolean
+  /**
+   * Bytes of snapshots that this member sends to others, all together, in a second: 1 to 2^53 - 1.
+   * Default: as fast as they are taken.
+   */
+  snapshotBytesPerSecond?: number
   /** Ask other replicas, too, for what is missing, and not the primary alone. Default: true. */
   peerToPeer?: boolean
   /** How long an election may take, in milliseconds: 10 to 86,400,000. Default: 2,000. */
@@ -97,6 +102,8 @@ export interface CheckedReplicationOptions {
   members: number
   delayedSync: boolean
   automaticSnapshot: boolean
+  /** 0: any. */
+  snapshotBytesPerSecond: number
   peerToPeer: boolean
   electionTimeoutMs: number
   fullElectionTimeoutMs: number
@@ -116,6 +123,7 @@ const optionNames = [
   'members',
   'delayedSync',
   'automaticSnapshot',
+  'snapshotBytesPerSecond',
   'peerToPeer',
   'electionTimeoutMs',
   'fullElectionTimeoutMs',
@@ -160,6 +168,7 @@ export const checkReplicationOptions = (options: unknown): CheckedReplicationOpt
   const given = asOptions(options, 'options', optionNames)
   const { memberId, priority = 100, view = false, members } = given
   const { delayedSync = false, automaticSnapshot = true, peerToPeer = true } = given
+  const { snapshotBytesPerSecond: snapshotRate } = given
   const { limitBytes = 10 * MiB, disk, ackLevel = 'flushed' } = given
   return {
     memberId: checkMemberId(memberId, 'memberId'),
@@ -168,6 +177,10 @@ export const checkReplicationOptions = (options: unknown): CheckedReplicationOpt
     members: members === undefined ? 0 : checkInteger(members, 'members', 1, maxVoters),
     delayedSync: checkBoolean(delayedSync, 'delayedSync'),
     automaticSnapshot: checkBoolean(automaticSnapshot, 'automaticSnapshot'),
+    snapshotBytesPerSecond:
+      snapshotRate === undefined
+        ? 0
+        : checkInteger(snapshotRate, 'snapshotBytesPerSecond', 1, Number.MAX_SAFE_INTEGER),
     peerToPeer: checkBoolean(peerToPeer, 'peerToPeer'),
     ...checkTimes(given),
     limitBytes: checkLimit(limitBytes, 'limitBytes'),

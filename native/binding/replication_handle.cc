@@ -192,6 +192,7 @@ struct ReplicationHandle::Session : public GroupListener {
   }
 
   CoreOptions options;
+  SnapshotOptions snapshots;
   AckLevel level = AckLevel::kFlushed;
   std::string directory;
   Store* store = nullptr;
@@ -235,6 +236,8 @@ Napi::Value ReplicationHandle::Make(Napi::Env env, Owner& owner, Store& store,
   auto session = std::make_unique<Session>();
   session->options = ReadOptions(options);
   session->level = static_cast<AckLevel>(options.Get("ackLevel").As<Napi::Number>().Uint32Value());
+  session->snapshots.bytes_per_second =
+      static_cast<uint64_t>(Number(options, "snapshotBytesPerSecond"));
   session->directory = directory;
   session->store = &store;
   handle->session_ = std::move(session);
@@ -314,7 +317,7 @@ Napi::Value ReplicationHandle::Open(const Napi::CallbackInfo& info) {
         RL_ASSIGN_OR_RETURN(
             session->replication,
             Replication::Open(PosixEnv(), session->directory, *session->store, session->options,
-                              &session->outbox, session, session->level));
+                              &session->outbox, session, session->snapshots, session->level));
         return Nothing();
       },
       [](Napi::Env env, Nothing&) { return env.Undefined(); });
