@@ -302,6 +302,38 @@ TEST(engine_snapshot, a_full_disk_only_delays_it) {
   member.Stop();
 }
 
+// The member fails between the exchange of rows and log and the tables that go with them.
+TEST(engine_snapshot, what_is_in_place_is_noticed_after_a_failure) {
+  Outdated outdated;
+  outdated.WriteBeyondTheLog();
+  TestMember& member = outdated.member();
+  const std::string mark = member.directory() + "/snapshot/installed";
+  std::atomic<uint64_t> failed{0};
+  WatchedFiles files([&](const std::string& call, const std::string& path) {
+    const bool tables = call == "rename" && path.ends_with("/group-tables");
+    if (!tables || failed.load() > 0 || !PosixEnv().files.Info(mark).ok()) return Status::Ok();
+    failed.fetch_add(1);
+    return Status(Code::kIo, "a device error", EIO);
+  });
+  Env env = files.env();
+  outdated.adapt = [&](MemberId id, MemberSetup& setup) {
+    if (id == MemberId(3)) setup.env = &env;
+  };
+  member.Start();
+  outdated.group.Await("the failure", [&] { return !member.Failure().empty(); });
+  CHECK_EQ(failed.load(), 1u);
+  CHECK(PosixEnv().files.Info(mark).ok());
+  member.Stop();
+  member.Start();
+  CHECK(!PosixEnv().files.Info(mark).ok());
+  outdated.group.AwaitAgreement();
+  CHECK(AllRows(member, outdated.rows) == AllRows(*outdated.primary, outdated.rows));
+  CHECK(member.status().configuration == outdated.primary->status().configuration);
+  CHECK_EQ(member.heard(NoticeKind::kSnapshotDone), 0u);
+  CHECK_OK(member.store().Verify().status());
+  member.Stop();
+}
+
 TEST(engine_snapshot, pieces_keep_to_the_rate) {
   constexpr uint64_t kRate = 600'000;
   Outdated outdated(kRate);
