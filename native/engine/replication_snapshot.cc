@@ -71,10 +71,10 @@ void Replication::ServeSnapshots() {
 // The exchange may begin: the snapshot has all that this member has acknowledged or knows to be
 // committed, and nothing of the old log is being saved.
 void Replication::Grant(Lsn position) {
-  if (keeping_tables_) return;
   const CoreState& state = core_->state();
+  if (keeping_tables_ || state.log.rolling_back) return;  // looked at again when that is done
   const bool old = core_->commit() > position || state.replica.matched > position;
-  const bool granted = !failed_ && state.role != Role::kPrimary && !state.log.rolling_back && !old;
+  const bool granted = !failed_ && state.role != Role::kPrimary && !old;
   switching_ = granted;
   if (granted) readers_.clear();
   {
@@ -135,7 +135,8 @@ std::vector<Event> Replication::Fill(SnapshotSink::Order order, uint64_t offset,
   }
   if (status.ok()) return {SnapshotKept{id, end, false}, SnapshotInstalled{order.head}};
   const bool again = status.code() == Code::kNoSpace || status.code() == Code::kBusy ||
-                     status.code() == Code::kClosed;
+                     status.code() == Code::kClosed || status.code() == Code::kTimeout ||
+                     status.code() == Code::kRolledBack;
   const bool no_good = status.code() == Code::kCorruption || status.code() == Code::kTrimmed ||
                        status.code() == Code::kNewerFormat ||
                        status.code() == Code::kInvalidArgument;

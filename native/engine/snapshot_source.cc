@@ -161,6 +161,11 @@ void SnapshotSource::Serve(const SendPiece& request) {
   }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    // Asked for again while it was waited for: this is the answer.
+    std::erase_if(asked_, [&](const SendPiece& one) {
+      return one.to == request.to && one.request.id == wants.id &&
+             one.request.offset == wants.offset;
+    });
     ++counts_.pieces;
     counts_.bytes += made.bytes.size();
     ready_.push_back(std::move(made));
