@@ -1,7 +1,6 @@
-// Opens the environment again and compares it with what the workers had acknowledged.
+// Opens an environment again and compares it with what had been acknowledged.
 import { Environment, type Snapshot } from '../index.js'
 import type { City } from './cities.js'
-import type { Share } from './share.js'
 import { openTables, type Tables } from './tables.js'
 
 export interface Findings {
@@ -47,7 +46,7 @@ const group = (ids: readonly number[], cities: readonly City[], of: (city: City)
   return groups
 }
 
-const isSame = (stored: City | undefined, { name, country, lat, lng }: City): boolean =>
+export const isSame = (stored: City | undefined, { name, country, lat, lng }: City): boolean =>
   stored?.name === name && stored.country === country && stored.lat === lat && stored.lng === lng
 
 class Checker {
@@ -127,8 +126,8 @@ const countAll = async ({ cities, byName, byCountry }: Tables) => ({
   byCountry: await byCountry.count({ exact: true }),
 })
 
-// Cities of a name: how many of them there are in which country.
-const exampleOf = ({ cities, byName }: Tables, name: string): Map<string, number> => {
+/** Cities of a name: how many of them there are in which country. */
+export const exampleOf = ({ cities, byName }: Tables, name: string): Map<string, number> => {
   const countries = new Map<string, number>()
   const ids = byName
     .range({ prefix: [name] })
@@ -140,19 +139,18 @@ const exampleOf = ({ cities, byName }: Tables, name: string): Map<string, number
   return countries
 }
 
-const acknowledgedIds = (shares: readonly Share[], batchSize: number, records: number) =>
-  shares.flatMap(({ acknowledged }) =>
-    Array.from(acknowledged).flatMap((batch) => {
-      const first = batch * batchSize
-      const length = Math.min(batchSize, records - first)
-      return Array.from({ length }, (_, i) => first + i)
-    }),
-  )
+const acknowledgedIds = (batches: Iterable<number>, batchSize: number, records: number) =>
+  Array.from(batches).flatMap((batch) => {
+    const first = batch * batchSize
+    const length = Math.min(batchSize, records - first)
+    return Array.from({ length }, (_, i) => first + i)
+  })
 
 export interface CheckOptions {
   directory: string
   cities: readonly City[]
-  shares: readonly Share[]
+  /** Batches whose acknowledgement had arrived: `b` has the cities from `b * batchSize` on. */
+  acknowledged: Iterable<number>
   batchSize: number
   /** Name to look up for the reader. */
   example: string
@@ -162,7 +160,7 @@ export interface CheckOptions {
 export const checkEnvironment = async ({
   directory,
   cities,
-  shares,
+  acknowledged,
   batchSize,
   example,
 }: CheckOptions): Promise<{ findings: Findings; example: Map<string, number> }> => {
@@ -173,7 +171,7 @@ export const checkEnvironment = async ({
   const tables = openTables(env)
   const snapshot = env.snapshot()
   const checker = new Checker(tables, snapshot, cities)
-  const ids = acknowledgedIds(shares, batchSize, cities.length)
+  const ids = acknowledgedIds(acknowledged, batchSize, cities.length)
   const byId = checker.byId(ids)
   const byName = checker.byName(ids)
   const foundByCountry = checker.byCountry(ids)

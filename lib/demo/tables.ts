@@ -1,6 +1,6 @@
 // The databases of the demonstration: the cities by their ids, and two indexes over them, which a
 // transaction changes together with the cities.
-import type { Database, Environment, Snapshot, Transaction } from '../index.js'
+import type { Database, Environment, RingleaderError, Snapshot, Transaction } from '../index.js'
 import type { City } from './cities.js'
 
 export type NameKey = readonly [name: string, id: number]
@@ -17,11 +17,21 @@ export interface Tables {
 export const rowsPerCity = 3
 
 /** Makes them where they are missing. */
-export const openTables = (env: Environment): Tables => ({
-  cities: env.database<number, City>('cities', { key: 'tuple', value: 'msgpack' }),
-  byName: env.database<NameKey, string>('byName', { key: 'tuple', value: 'utf8' }),
-  byCountry: env.database<CountryKey, string>('byCountry', { key: 'tuple', value: 'utf8' }),
+export const openTables = (env: Environment, create = true): Tables => ({
+  cities: env.database<number, City>('cities', { key: 'tuple', value: 'msgpack', create }),
+  byName: env.database<NameKey, string>('byName', { key: 'tuple', value: 'utf8', create }),
+  byCountry: env.database<CountryKey, string>('byCountry', { key: 'tuple', value: 'utf8', create }),
 })
+
+/** Those that are there; undefined where one is missing still. */
+export const findTables = (env: Environment): Tables | undefined => {
+  try {
+    return openTables(env, false)
+  } catch (error) {
+    if ((error as RingleaderError).code === 'RL_NOT_FOUND') return undefined
+    throw error
+  }
+}
 
 /** Puts a city where there is none of its id; whether it has. */
 export const addCity = (

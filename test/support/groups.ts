@@ -188,11 +188,12 @@ export const until = async (what: string, condition: () => boolean): Promise<voi
   }
 }
 
-/** All have committed what the one with the longest log has. */
+/** All have committed what the longest log has, as its writers know it. */
 export const agreement = (members: readonly Member[]): Promise<void> =>
   until('agreement', () => {
+    const logs = members.map(({ env }) => env.stat().log)
+    const end = Math.max(...logs.map(({ appended }) => appended))
     const stats = members.map(({ rep }) => rep.stat())
-    const end = Math.max(...stats.map((stat) => stat.end))
     return (
       stats.some(({ role }) => role === 'primary') && stats.every(({ commit }) => commit >= end)
     )

@@ -2,7 +2,7 @@
 // has done 20 to 50 % of its share; all of them and the observer at 55 to 85 % of everything, if
 // that is asked for.
 import type { Observed, Report, Task } from './messages.js'
-import type { Progress } from './progress.js'
+import type { Progress } from '../progress.js'
 import type { Share } from './share.js'
 import { Watch } from './watch.js'
 

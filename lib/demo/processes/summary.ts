@@ -1,7 +1,7 @@
 // What the demonstration says at its end.
-import type { Findings } from './check.js'
+import type { Findings } from '../check.js'
 import type { Loading } from './load-job.js'
-import { rowsPerCity } from './tables.js'
+import { rowsPerCity } from '../tables.js'
 
 const digits = (value: number, count: number) => Number(value.toFixed(count))
 
@@ -38,7 +38,7 @@ export const summarize = (
 
 export type Summary = ReturnType<typeof summarize>
 
-const words: Record<keyof Summary, string> = {
+export const words: Record<keyof Summary, string> = {
   cities: 'cities',
   acknowledgedTransactions: 'transactions acknowledged',
   seconds: 'seconds',
@@ -64,14 +64,6 @@ const words: Record<keyof Summary, string> = {
   rangeRowsPerSecond: 'rows/s in ranges',
 }
 
-export const printTable = (summary: Summary) => {
-  console.log()
-  for (const [key, value] of Object.entries(summary)) {
-    const word = words[key as keyof Summary]
-    console.log(word.padEnd(28) + value.toLocaleString('en').padStart(12))
-  }
-}
-
 /** What is not as it should be; empty: nothing. */
 export const problemsOf = (summary: Summary, { counts }: Findings): string[] => {
   const { cities } = summary
@@ -89,12 +81,4 @@ export const problemsOf = (summary: Summary, { counts }: Findings): string[] => 
   return expected
     .filter(([, value, right]) => value !== right)
     .map(([what, value, right]) => `${what}: ${value}, and ${right} are right`)
-}
-
-/** "Springfield: 34 cities, US 33, AU 1" */
-export const exampleLine = (name: string, countries: ReadonlyMap<string, number>): string => {
-  const byCount = Array.from(countries).sort(([, a], [, b]) => b - a)
-  const total = byCount.reduce((sum, [, count]) => sum + count, 0)
-  const parts = byCount.map(([country, count]) => `${country} ${count}`)
-  return `${name}: ${total} ${total === 1 ? 'city' : 'cities'}, ${parts.join(', ') || 'nowhere'}`
 }

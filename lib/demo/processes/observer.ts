@@ -5,10 +5,10 @@
 import process from 'node:process'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { Environment } from '../index.js'
-import { loadCities } from './cities.js'
+import { Environment } from '../../index.js'
+import { loadCities } from '../cities.js'
 import type { Observed, ObserverTask } from './messages.js'
-import { openTables, rowsOfCity, rowsPerCity } from './tables.js'
+import { openTables, rowsOfCity, rowsPerCity } from '../tables.js'
 
 const looksPerSnapshot = 100
 const pauseMs = 10

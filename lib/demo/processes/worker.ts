@@ -5,10 +5,10 @@
 // process.
 import process from 'node:process'
 
-import { Environment } from '../index.js'
-import { loadCities } from './cities.js'
+import { Environment } from '../../index.js'
+import { loadCities } from '../cities.js'
 import type { Report, Task } from './messages.js'
-import { addCity, openTables } from './tables.js'
+import { addCity, openTables } from '../tables.js'
 
 const work = async (task: Task) => {
   const cities = loadCities(task.records)
