@@ -63,19 +63,13 @@ TransactionFacts GroupLook::FactsOf(const Token& token) const {
 
 std::optional<Token> GroupLook::TokenOf(Lsn end, Term term) const {
   if (state_.self == kNobody) return Token{end, Ballot{term, Incarnation()}};
-  if (OfThisHistory()) {
-    const Ballot ballot = TermAt(state_, end);
-    const bool known = !ballot.none() || end <= state_.end;
-    if (known && (term.value == 0 || ballot.counter == term)) return Token{end, ballot};
-  }
-  if (term.value == 0) return std::nullopt;
-  // What this environment has committed it has committed as a primary: the reign is on the board
-  // before its first commit can be.
-  if (state_.term.counter == term) return Token{end, state_.term};
-  for (const TermStart& row : state_.terms) {
-    if (row.term.counter == term) return Token{end, row.term};
-  }
-  return std::nullopt;
+  // What this environment has committed in a reign it has committed as the primary of that reign. A
+  // rival's may have the same counter, so what stands in the log there now proves nothing.
+  if (term.value != 0) return Token{end, Ballot{term, Incarnation(log_->identity().incarnation)}};
+  if (!OfThisHistory()) return std::nullopt;
+  const Ballot ballot = TermAt(state_, end);
+  if (ballot.none() && end > state_.end) return std::nullopt;
+  return Token{end, ballot};
 }
 
 Survival GroupLook::SurvivalOf(Lsn end) const {

@@ -80,7 +80,7 @@ class LogAppender::Shipment {
   uint64_t run_bytes_ = 0;
   std::vector<Group> groups_;
   std::vector<Entry> coming_;  // of `groups_`, those that are transactions of one record
-  size_t transactions_ = 0;  // admitted in this call
+  size_t transactions_ = 0;    // admitted in this call
 };
 
 bool LogAppender::Shipment::Lock() {

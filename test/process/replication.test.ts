@@ -41,7 +41,8 @@ class Processes {
   #carry(from: number, to: number, bytes: string): void {
     for (const { id, program } of this.members.values()) {
       if (id === from || (to !== -1 && to !== id) || !program.child.connected) continue
-      program.child.send({ kind: 'message', from, bytes } satisfies Order)
+      // Lost where it has just died.
+      program.child.send({ kind: 'message', from, bytes } satisfies Order, () => undefined)
     }
   }
 
