@@ -43,7 +43,7 @@ struct Appended {
   Lsn lsn;  // where its first record stands; 0 together with `end` where the hook has refused it
   Lsn end;  // where its last record ends: durable once the durable position is here
   uint64_t history = 0;  // roll-backs before it: a later one may have taken it back
-  Term term;             // of its records
+  Term term = Term();    // of its records
 };
 
 // Why an append of shipped records went no further.
