@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
 import test, { type ExecutionContext } from 'ava'
+import type { RingleaderError } from 'ringleader'
 
 import { openEnvironment, smallEnvironment } from '../support/environments.js'
 import { agreement, Group, until, type Member } from '../support/groups.js'
@@ -290,6 +291,44 @@ test('rep066, rep071: a second process sees roles, records and roll-backs', asyn
   t.is(await atTwo.tell('get', 'd'), '3')
   await atOne.end()
   await atTwo.end()
+})
+
+test('rep091, rep092: every member says what has become of a commit', async (t) => {
+  const { group, one, two, three: last } = await three(t)
+  const rows = rowsOf(one)
+  await rows.put('a', '1')
+  await agreement(group.members)
+  group.network.cut.add(3)
+  const { token } = await rows.put('b', '2', { durability: 'quorum' })
+  await two.env.waitFor(token, 'quorum')
+  // Who waits is woken by what arrives, and not by the end of its time.
+  const waiting = last.env.waitFor(token, 'quorum')
+  await t.throwsAsync(last.env.waitFor(token, 'flushed', { timeoutMs: 20 }), { code: 'RL_TIMEOUT' })
+  group.network.cut.clear()
+  await waiting
+  t.is(rowsOf(last).get('b'), '2')
+  const snapshot = await last.env.snapshotAt({ atLeast: token, level: 'durable' })
+  t.is(snapshot.get(rowsOf(last), 'b'), '2')
+  snapshot.close()
+
+  group.network.cut.add(1)
+  const late = rows.put('b', '3', { durability: { copies: 'quorum', timeoutMs: 50 } })
+  const unknown = await t.throwsAsync<RingleaderError>(late, { code: 'RL_TIMEOUT' })
+  t.is(unknown.fate, 'unknown')
+  const gone = unknown.token ?? ''
+  await two.rep.start('primary')
+  await rowsOf(two).put('c', '4', { durability: 'quorum' })
+  const rolledBack = { code: 'RL_ROLLED_BACK' }
+  await t.throwsAsync(two.env.waitFor(gone, 'quorum'), rolledBack)
+  const pending = t.throwsAsync(one.env.waitFor(gone, 'quorum'), rolledBack)
+  group.network.cut.clear()
+  await pending
+  await agreement(group.members)
+  for (const member of group.members) {
+    await member.env.waitFor(token, 'quorum')
+    await t.throwsAsync(member.env.waitFor(gone, 'flushed'), rolledBack)
+    t.is(rowsOf(member).get('b'), '2')
+  }
 })
 
 test('rep109, repmgr047: a snapshot at a replica stays as it is while records come', async (t) => {
