@@ -9,6 +9,20 @@ import { at } from './project.mjs'
 // `from` is there exactly once.
 export const libMutants = [
   {
+    name: 'BelieveLength', // the ticker waits for as many bytes as anybody announces
+    file: 'demo/ticker/framing.js',
+    from: 'length > this.limit',
+    to: 'length > Infinity',
+    unit: ['unit/ticker-framing', 'a body may be as long as the limit, and no longer'],
+  },
+  {
+    name: 'KnowEverybody', // the ticker takes any number of addresses from anybody
+    file: 'demo/ticker/hello.js',
+    from: 'others.length > maxSites',
+    to: 'others.length > Infinity',
+    unit: ['unit/ticker-framing', 'no other bytes are a greeting'],
+  },
+  {
     name: 'TrustTransport', // a transport that says that it has not sent is not heard
     file: 'replication-sender.js',
     from: 'if (outcome === false)',

@@ -1,6 +1,7 @@
 // What Berkeley DB's own replication tests try and the simulated world cannot: those that need real
 // environments, several handles or several processes. Each is named by its number there;
-// docs/TESTING.md lists them all.
+// docs/TESTING.md lists them all. One after the other: a process has addresses for some fifty open
+// environments.
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -46,7 +47,7 @@ const startPeer = async (t: ExecutionContext, { directory }: Member) => {
   }
 }
 
-test('rep008: a copy of the primary becomes a member', async (t) => {
+test.serial('rep008: a copy of the primary becomes a member', async (t) => {
   const { group, one } = await three(t)
   const rows = rowsOf(one)
   for (let i = 0; i < 100; i += 1) await rows.put(`${i}`, 'old', { durability: 'memory' })
@@ -63,7 +64,7 @@ test('rep008: a copy of the primary becomes a member', async (t) => {
   t.false(four.events.includes('snapshotDone'))
 })
 
-test('rep011, rep012, rep013: databases stay open while the roles go round', async (t) => {
+test.serial('rep011, rep012, rep013: databases stay open while the roles go round', async (t) => {
   const { group, one, two, three: last } = await three(t)
   const expected: Record<string, string> = {}
   await rowsOf(one).put('first', '0')
@@ -84,7 +85,7 @@ test('rep011, rep012, rep013: databases stay open while the roles go round', asy
   }
 })
 
-test('rep021: a member of another group is not listened to', async (t) => {
+test.serial('rep021: a member of another group is not listened to', async (t) => {
   const { group, one, two } = await three(t)
   await rowsOf(one).put('ours', '1')
   await agreement(group.members)
@@ -106,21 +107,24 @@ test('rep021: a member of another group is not listened to', async (t) => {
   t.is(two.rep.primary, 1)
 })
 
-test('rep023, rep036: many processes write at the primary, one carries messages', async (t) => {
-  const { group, one } = await three(t)
-  await rowsOf(one).put('made', 'here')
-  const writers = await Promise.all([1, 2, 3].map(() => startPeer(t, one)))
-  const answers = await Promise.all(writers.map((writer, i) => writer.tell('fill', `w${i}`, 500)))
-  t.deepEqual(answers, ['done', 'done', 'done'])
-  for (const writer of writers) await writer.end()
-  await agreement(group.members)
-  for (const member of group.members) {
-    t.is(await rowsOf(member).count({ exact: true }), 1501)
-    t.is(rowsOf(member).get('w2-499'), '499')
-  }
-})
+test.serial(
+  'rep023, rep036: many processes write at the primary, one carries messages',
+  async (t) => {
+    const { group, one } = await three(t)
+    await rowsOf(one).put('made', 'here')
+    const writers = await Promise.all([1, 2, 3].map(() => startPeer(t, one)))
+    const answers = await Promise.all(writers.map((writer, i) => writer.tell('fill', `w${i}`, 500)))
+    t.deepEqual(answers, ['done', 'done', 'done'])
+    for (const writer of writers) await writer.end()
+    await agreement(group.members)
+    for (const member of group.members) {
+      t.is(await rowsOf(member).count({ exact: true }), 1501)
+      t.is(rowsOf(member).get('w2-499'), '499')
+    }
+  },
+)
 
-test('rep033: databases are dropped and made while a replica is away', async (t) => {
+test.serial('rep033: databases are dropped and made while a replica is away', async (t) => {
   const { group, one, two } = await three(t)
   const old = one.env.database<string, string>('old', text)
   await old.put('a', '1')
@@ -140,30 +144,34 @@ test('rep033: databases are dropped and made while a replica is away', async (t)
   t.deepEqual(two.env.databases(), one.env.databases())
 })
 
-test('rep035: a replica catches up while both ends fold, verify and are copied', async (t) => {
-  const { group, one, two } = await three(t)
-  const rows = rowsOf(one)
-  const copies = temporaryDirectory(t)
-  group.network.cut.add(2)
-  for (let i = 0; i < 200; i += 1) await rows.put(`${i}`, 'x'.repeat(500), { durability: 'memory' })
-  group.network.cut.clear()
-  let over = false
-  const chores = [one, two].map(async ({ env, id }) => {
-    for (let i = 0; !over; i += 1) {
-      await env.fold()
-      await env.verify()
-      await env.backup(join(copies, `${id}-${i}`))
-    }
-  })
-  for (let i = 200; i < 400; i += 1) await rows.put(`${i}`, 'y', { durability: 'memory' })
-  await agreement(group.members)
-  over = true
-  await Promise.all(chores)
-  t.is(await rowsOf(two).count({ exact: true }), 400)
-  await two.env.verify()
-})
+test.serial(
+  'rep035: a replica catches up while both ends fold, verify and are copied',
+  async (t) => {
+    const { group, one, two } = await three(t)
+    const rows = rowsOf(one)
+    const copies = temporaryDirectory(t)
+    group.network.cut.add(2)
+    for (let i = 0; i < 200; i += 1)
+      await rows.put(`${i}`, 'x'.repeat(500), { durability: 'memory' })
+    group.network.cut.clear()
+    let over = false
+    const chores = [one, two].map(async ({ env, id }) => {
+      for (let i = 0; !over; i += 1) {
+        await env.fold()
+        await env.verify()
+        await env.backup(join(copies, `${id}-${i}`))
+      }
+    })
+    for (let i = 200; i < 400; i += 1) await rows.put(`${i}`, 'y', { durability: 'memory' })
+    await agreement(group.members)
+    over = true
+    await Promise.all(chores)
+    t.is(await rowsOf(two).count({ exact: true }), 400)
+    await two.env.verify()
+  },
+)
 
-test('rep040, rep042: a change of role races transactions', async (t) => {
+test.serial('rep040, rep042: a change of role races transactions', async (t) => {
   const { group, one, two } = await three(t)
   const rows = rowsOf(one)
   await rows.put('a', '1')
@@ -199,7 +207,7 @@ test('rep040, rep042: a change of role races transactions', async (t) => {
   }
 })
 
-test('rep041: replication is switched off and on again', async (t) => {
+test.serial('rep041: replication is switched off and on again', async (t) => {
   const { group, one, two } = await three(t)
   const rows = rowsOf(one)
   await rows.put('before', '1')
@@ -214,7 +222,7 @@ test('rep041: replication is switched off and on again', async (t) => {
   t.deepEqual(rowsOf(two).getMany(['before', 'meanwhile', 'after']), ['1', '2', '3'])
 })
 
-test('rep046: a transaction of many messages is seen whole or not at all', async (t) => {
+test.serial('rep046: a transaction of many messages is seen whole or not at all', async (t) => {
   const { group, one, two } = await three(t)
   const rows = rowsOf(one)
   await rows.put('0', 'old')
@@ -243,7 +251,7 @@ test('rep046: a transaction of many messages is seen whole or not at all', async
   t.is(await rowsOf(two).count({ exact: true }), count)
 })
 
-test('rep064: what an old primary has open, the new one has dropped', async (t) => {
+test.serial('rep064: what an old primary has open, the new one has dropped', async (t) => {
   const { group, one, two } = await three(t)
   const rows = rowsOf(one)
   await rows.put('a', '1')
@@ -264,7 +272,7 @@ test('rep064: what an old primary has open, the new one has dropped', async (t) 
   t.deepEqual(one.env.databases(), two.env.databases())
 })
 
-test('rep066, rep071: a second process sees roles, records and roll-backs', async (t) => {
+test.serial('rep066, rep071: a second process sees roles, records and roll-backs', async (t) => {
   const { group, one, two } = await three(t)
   await rowsOf(one).put('a', '1')
   await agreement(group.members)
@@ -293,7 +301,7 @@ test('rep066, rep071: a second process sees roles, records and roll-backs', asyn
   await atTwo.end()
 })
 
-test('rep091, rep092: every member says what has become of a commit', async (t) => {
+test.serial('rep091, rep092: every member says what has become of a commit', async (t) => {
   const { group, one, two, three: last } = await three(t)
   const rows = rowsOf(one)
   await rows.put('a', '1')
@@ -331,17 +339,20 @@ test('rep091, rep092: every member says what has become of a commit', async (t) 
   }
 })
 
-test('rep109, repmgr047: a snapshot at a replica stays as it is while records come', async (t) => {
-  const { group, one, two } = await three(t)
-  const rows = rowsOf(one)
-  for (let i = 0; i < 100; i += 1) await rows.put(`${i}`, 'old', { durability: 'memory' })
-  await agreement(group.members)
-  const snapshot = two.env.snapshot()
-  for (let i = 0; i < 200; i += 1) await rows.put(`${i}`, 'new', { durability: 'memory' })
-  await agreement(group.members)
-  await two.env.fold()
-  t.deepEqual(new Set(snapshot.values(rowsOf(two))), new Set(['old']))
-  t.is([...snapshot.keys(rowsOf(two))].length, 100)
-  snapshot.close()
-  t.deepEqual(new Set(rowsOf(two).values()), new Set(['new']))
-})
+test.serial(
+  'rep109, repmgr047: a snapshot at a replica stays as it is while records come',
+  async (t) => {
+    const { group, one, two } = await three(t)
+    const rows = rowsOf(one)
+    for (let i = 0; i < 100; i += 1) await rows.put(`${i}`, 'old', { durability: 'memory' })
+    await agreement(group.members)
+    const snapshot = two.env.snapshot()
+    for (let i = 0; i < 200; i += 1) await rows.put(`${i}`, 'new', { durability: 'memory' })
+    await agreement(group.members)
+    await two.env.fold()
+    t.deepEqual(new Set(snapshot.values(rowsOf(two))), new Set(['old']))
+    t.is([...snapshot.keys(rowsOf(two))].length, 100)
+    snapshot.close()
+    t.deepEqual(new Set(rowsOf(two).values()), new Set(['new']))
+  },
+)
