@@ -64,7 +64,7 @@ inline void MakePath(FileSystem& files, const std::string& path) {
 }
 
 // One real directory in place of another.
-inline void CopyDirectory(const std::string& from, const std::string& to) {
+inline void ReplaceDirectory(const std::string& from, const std::string& to) {
   std::filesystem::remove_all(to);
   std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
 }

@@ -335,7 +335,7 @@ TEST(store_snapshot, a_power_cut_anywhere_leaves_one_of_two_states) {
     const std::string old = All(*member, id);
     const SnapshotHeader header = WriteInto(*source, env, to, 7);
     CHECK_OK(member->log().WaitFor(member->log().End(Level::kMemory), Level::kFlushed));
-    CopyDirectory(to + "/base", bases + "/old");
+    ReplaceDirectory(to + "/base", bases + "/old");
     const uint64_t began = disk.last_op();
     uint64_t decided = 0;  // the base has committed behind this operation, and before the next
     files.before_remove = [&](const std::string& path) {
@@ -345,13 +345,13 @@ TEST(store_snapshot, a_power_cut_anywhere_leaves_one_of_two_states) {
     const uint64_t ended = disk.last_op();
     CHECK(began < decided && decided < ended);
     CHECK_OK(member->Close());
-    CopyDirectory(to + "/base", bases + "/new");
+    ReplaceDirectory(to + "/base", bases + "/new");
     uint64_t olds = 0, news = 0;
     const auto check = [&](uint64_t point, bool is_new, const CrashPolicy& policy) {
       const auto cut = disk.CrashState(point, policy, Seed() * 1000 + point);
       SplitFiles found(*cut);
       Env cut_env = found.env();
-      CopyDirectory(bases + (is_new ? "/new" : "/old"), to + "/base");
+      ReplaceDirectory(bases + (is_new ? "/new" : "/old"), to + "/base");
       const auto store = OpenStore(to, OfGroup(), cut_env);
       CHECK_EQ(All(*store, id), is_new ? All(*source, id) : old);
       CHECK_OK(store->Verify().status());
