@@ -185,7 +185,7 @@ test('newcomers, elections and a second primary are told of by results and event
   await until('the event', () => one.events.includes('newMember'))
   await agreement(group.members)
   group.network.cut.add(1)
-  const election = three.rep.elect({ members: 3, priority: 200 })
+  const election = three.rep.elect({ members: 3, priority: 200, timeoutMs: 60_000 })
   await until('a call for votes', () => two.events.includes('holdElection'))
   const asked = () => results().some(({ result }) => result === 'holdElection')
   await until('the result', asked)

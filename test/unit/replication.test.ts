@@ -27,7 +27,7 @@ test('the best of those that elect wins, leads, and the old primary rolls back',
   await agreement(group.members)
   group.network.cut.add(1)
   await rows.put('lost', 1)
-  const elections = [two, three].map(({ rep }) => rep.elect())
+  const elections = [two, three].map(({ rep }) => rep.elect({ timeoutMs: 60_000 }))
   const won = Promise.race(
     [two, three].map(async ({ rep }) => {
       await heard(rep, 'elected')

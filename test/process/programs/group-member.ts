@@ -44,7 +44,7 @@ const carryOut = async (order: Order): Promise<unknown> => {
       await rep.start(order.role)
       return order.role
     case 'elect':
-      return rep.elect({ members: 3 })
+      return rep.elect({ members: 3, timeoutMs: 60_000 })
     case 'put':
       await rows().put(order.key, order.value, { durability: 'quorum' })
       return order.key
