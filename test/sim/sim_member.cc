@@ -184,10 +184,14 @@ void SimMember::HealDisk() {
   store_->disk().SetCapacity(UINT64_MAX);
 }
 
+// A recovery that is misled by what it reads would cut what was flushed: that is a disk that lies.
+void SimMember::ReadTruly() {
+  for (const uint64_t rule : std::exchange(misreads_, {})) store_->disk().RemoveFault(rule);
+}
+
 void SimMember::Stop(bool power) {
   Remember();
-  // A start that is misled by what it reads would cut what was flushed: that is a disk that lies.
-  for (const uint64_t rule : std::exchange(misreads_, {})) store_->disk().RemoveFault(rule);
+  ReadTruly();
   // A save that is under way may get as far as the disk, or to its cache.
   if (up() && power && core_->state().promise.in_flight && !broken_ && rng_.Below(2) == 0) {
     const uint64_t rule = store_->disk().AddFault({.calls = Calls({SimCall::kSyncData})});

@@ -77,6 +77,7 @@ class SimMember {
   // For so long its disk does that; SetCapacity where there is no rule.
   void Hurt(const std::optional<FaultRule>& rule, Nanos length);
   void HealDisk();
+  void ReadTruly();
   void StickFlush(Nanos length) { stuck_until_ = context_.schedule.now() + length; }
 
   // --- What there is

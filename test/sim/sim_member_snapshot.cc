@@ -79,6 +79,7 @@ void SimMember::InstallSnapshot(const KeepPiece& piece, uint64_t kept, std::vect
   Checkpoint checkpoint;
   Status installed;
   ForgetReaders();
+  ReadTruly();  // the new log is recovered before it is used
   const LogState& log = core_->state().log;
   const bool cut = CutInside(
       [&] { installed = store_->Install(core_->commit(), log.terms.last(), &checkpoint); });
