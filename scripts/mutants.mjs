@@ -134,6 +134,10 @@ const mutants = [
     name: 'GuardAnyGeneration',
     unit: ['process/views', 'forgotten snapshots, walks and transactions give their places back'],
   },
+  {
+    name: 'DurableViewsAreLocal',
+    unit: ['unit/levels-group', 'durable reads do not see what the group has not committed'],
+  },
   { name: 'CloseBesideJobs', unit: ['unit/environment', 'closing waits for what is under way'] },
   {
     name: 'ShareQueuedBytes',

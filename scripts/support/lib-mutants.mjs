@@ -157,6 +157,23 @@ export const libMutants = [
     to: "if (groupId === '')",
     unit: ['unit/receipt-token', 'a token of another group is refused'],
   },
+  {
+    name: 'WaitForRolledBack', // a commit that the group has gone on without is waited for
+    file: 'group-waits.js',
+    from: "if (fate === 'rolledBack')",
+    to: "if (fate === 'none')",
+    unit: [
+      'unit/levels-group',
+      'a reign that ends leaves promises open until the group has decided',
+    ],
+  },
+  {
+    name: 'ForgetCopiesAtClose', // who waits for copies is told nothing when all is closed
+    file: 'environment.js',
+    from: 'pipeline.abandonOthers();',
+    to: '',
+    unit: ['unit/levels-group', 'closing settles whoever waits for the group, with a token'],
+  },
 ]
 
 const plant = (path, { name, from, to }) => {
