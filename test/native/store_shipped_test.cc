@@ -67,6 +67,7 @@ TEST(store_shipped, what_has_no_room_waits_for_the_fold) {
   const std::string directory = TempDir();
   StoreOptions options = MemberStore();
   options.log.service_threads = true;
+  options.max_frozen = 1;
   auto primary = OpenStore(directory + "/primary", options);
   auto replica = OpenStore(directory + "/replica", options);
   CHECK_OK(primary->log().SetGate(Gate::Closed(GateReason::kStarting)).status());
@@ -79,7 +80,7 @@ TEST(store_shipped, what_has_no_room_waits_for_the_fold) {
   for (int i = 0; i < 3000; ++i) PutRow(*primary, KeyOf(rows, std::to_string(i % 700)), value);
   const std::unique_ptr<RawReader> reader = primary->log().ReadRaw(Lsn());
   replica->SetFoldLimit(kMaxLsn);
-  const SlowBase slow(50'000);
+  const SlowBase slow(200'000);
   bool waited = false;
   for (;;) {
     CHECK_VALUE(const RawRun run, reader->Next(uint64_t{256} << 10));

@@ -119,6 +119,11 @@ test('news of the group is listened to while somebody waits for it', async (t) =
 
 test('a time that is over rejects with a token, and the others go on', async (t) => {
   const group = new FakeGroup()
+  // An environment that somebody waits for keeps the event loop alive; this group does not.
+  const awake = setInterval(() => undefined, 1000)
+  t.teardown(() => {
+    clearInterval(awake)
+  })
   const { waits, levels, facts, promise, place, gone } = waitsOver(group)
   const long = levels.levelOf({ copies: 1, local: 'memory', timeoutMs: 60_000 })
   const short = levels.levelOf({ copies: 1, local: 'memory', timeoutMs: 20 })
