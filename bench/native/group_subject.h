@@ -71,6 +71,8 @@ class GroupMember : public MessageCarrier, public GroupListener {
   Store& store() { return *store_; }
   Replication& replication() { return *replication_; }
 
+  uint64_t snapshots() const { return snapshots_.load(std::memory_order_acquire); }
+
   // How far copies of the log have got, as this primary knows.
   Lsn Reached(GroupLevel level) const {
     return Lsn(reached_[static_cast<size_t>(level)].load(std::memory_order_acquire));
@@ -94,7 +96,10 @@ class GroupMember : public MessageCarrier, public GroupListener {
     const Status taken = replication_->Receive(frame.control, frame.payload);
     if (taken.code() != Code::kBusy) Must(taken);
   }
-  void OnNotice(const Notice&) override {}
+  void OnNotice(const Notice& notice) override {
+    if (notice.kind == NoticeKind::kSnapshotDone)
+      snapshots_.fetch_add(1, std::memory_order_acq_rel);
+  }
   void OnRead(const ReadReady&) override {}
   // Wakes nobody who would go back to sleep.
   void OnProgress() override {
@@ -133,6 +138,7 @@ class GroupMember : public MessageCarrier, public GroupListener {
   std::atomic<GroupLevel> awaited_level_{};
   std::atomic<uint64_t> awaited_{UINT64_MAX};
   std::atomic<uint32_t> woken_{0};
+  std::atomic<uint64_t> snapshots_{0};
 };
 
 class GroupSubject {
@@ -221,6 +227,12 @@ class GroupSubject {
     GroupMember& away = replica(2);
     const Lsn before = away.store().log().End(Level::kMemory);
     away.Close();
+    // What it lacks stays in the primary's log: nothing is measured of a snapshot.
+    Consumer lacking;
+    lacking.name = "bench";
+    lacking.position = before;
+    Must(primary().store().log().PutConsumer(lacking));
+    const uint64_t snapshots = away.snapshots();
     Rates rates{};
     rates.committed = Commit(GroupLevel::kMemory, kRun, 1e9, count);
     const Lsn last = primary().store().log().End(Level::kMemory);
@@ -248,6 +260,10 @@ class GroupSubject {
     for (std::thread& thread : threads) thread.join();
     if (beside != nullptr) beside->per_second = static_cast<double>(done.load()) / (ended - began);
     rates.started_s = first_at - began;
+    Must(primary().store().log().RemoveConsumer(lacking.name));
+    if (away.snapshots() != snapshots || first >= last) {
+      Must(Status(Code::kFailed, "the replica took a snapshot instead of applying the log"));
+    }
     return rates;
   }
 
