@@ -186,6 +186,9 @@ const mutants = [
   { name: 'HardStateUnflushed', tests: ['engine_hard_state.power_cuts'] },
   { name: 'HardStateRetries', tests: ['engine_hard_state.the_first_error_is_final'] },
   { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },
+  { name: 'SkipFrameHeadCheck', tests: ['transport_frame.every_bit_of_a_head_counts'] },
+  { name: 'SkipFrameSequence', tests: ['transport_frame.no_frame_is_missed_or_taken_twice'] },
+  { name: 'UnboundedMessage', tests: ['transport_frame.a_message_has_its_limit'] },
   { name: 'SkipFrameLength', tests: ['wire_hostile.lengths_that_do_not_fit_are_refused'] },
   {
     name: 'AcceptDamagedHardState',

@@ -144,6 +144,9 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(OneLane),
     RL_MUTANT_NAME(UnboundedOutbox),
     RL_MUTANT_NAME(DurableViewsAreLocal),
+    RL_MUTANT_NAME(SkipFrameHeadCheck),
+    RL_MUTANT_NAME(SkipFrameSequence),
+    RL_MUTANT_NAME(UnboundedMessage),
 };
 
 constexpr bool InOrder() {

@@ -131,6 +131,9 @@ enum class Mutant : uint8_t {
   kOneLane,                    // records go before heartbeats where they were there first
   kUnboundedOutbox,            // what a transport does not take is kept without a limit
   kDurableViewsAreLocal,       // a snapshot of what is committed shows what is not
+  kSkipFrameHeadCheck,         // the checksum of a link frame's head is not compared
+  kSkipFrameSequence,          // a link takes frames whatever their numbers are
+  kUnboundedMessage,           // pieces of a message are put together without a limit
   kCount,
 };
 

@@ -4,19 +4,21 @@
 // on TCP). A message is cut into frames of at most `max_payload` bytes, the first with kBegin and
 // the last with kEnd; frames of different lanes may stand between them. Nothing is believed of a
 // head before its checksum is right; a message has a checksum of its own and needs none here,
-// everything else has kChecked.
+// everything else but padding has kChecked. A piece of a message is not empty, and nothing but a
+// piece has kBegin or kEnd.
 //
 //   0  u32  length     of the payload
 //   4  u8   type       FrameType
 //   5  u8   flags      kBegin, kEnd, kChecked
 //   6  u16  0
 //   8  u32  sequence   of this direction of this link, from 0, plus 1 for each frame
-//  12  u32  checksum   CRC-32C of the bytes before it and, with kChecked, of the payload
+//  12  u32  checksum   masked CRC-32C of the bytes before it and, with kChecked, of the payload
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
@@ -34,7 +36,9 @@ enum class FrameType : uint8_t {
   kCredit = 6,  // TCP: bytes that the other side may send, u64 ascending
   kSwitch = 7,  // the last frame here: what follows comes over the link that was agreed on
   kHello = 8,   // authentication (transport/handshake.h)
+  kSecond = 9,  // TCP: asks for the connection of the snapshot lane, or says that there is none
 };
+inline constexpr FrameType kLastFrameType = FrameType::kSecond;
 
 enum FrameFlag : uint8_t { kBegin = 1, kEnd = 2, kChecked = 4 };
 
@@ -54,13 +58,15 @@ constexpr size_t FrameBytes(size_t payload) {
 }
 
 FrameType FrameTypeOf(Lane lane);
+// nullopt for what is no piece of a message.
+std::optional<Lane> LaneOf(FrameType type);
 
 // Writes the 16 bytes; `payload` is looked at with kChecked only.
 void EncodeFrameHead(const FrameHead& head, Bytes payload, uint8_t* out);
 
 // What the 16 bytes say, which is kCorruption where the checksum of a head without kChecked is
-// wrong, a type or flag is unknown, or `length` is above `max_payload`. With kChecked it is not
-// proven before CheckFrame.
+// wrong, a type or flag is unknown or does not go with the others, or `length` is above
+// `max_payload`. With kChecked it is not proven before CheckFrame.
 Result<FrameHead> DecodeFrameHead(Bytes head, size_t max_payload);
 // kCorruption where the checksum of a frame with kChecked is wrong.
 Status CheckFrame(Bytes head, Bytes payload);
@@ -71,9 +77,9 @@ class FrameAssembler {
   // `max_message`: the longest that is put together.
   explicit FrameAssembler(size_t max_message) : max_message_(max_message) {}
 
-  // The next frame, whose head has been decoded; its sequence has to be the next one. Appends a
-  // message to `out` when it is whole. A message in one frame is not copied twice. kCorruption for
-  // what breaks the rules of kBegin and kEnd or makes a message too long.
+  // The next frame of whatever type, whose head has been decoded; its sequence has to be the next
+  // one. Appends a message to `out` when it is whole. A message in one frame is not copied twice.
+  // kCorruption for what breaks the rules of kBegin and kEnd or makes a message too long.
   Status Take(const FrameHead& head, Bytes payload, std::vector<uint8_t>* out);
 
   uint64_t messages() const { return messages_; }
