@@ -51,7 +51,7 @@ void OnSignal(int) { OnDeath(); }
 void WatchForDeath() {
   g_process = getpid();
   if (__sanitizer_set_death_callback) __sanitizer_set_death_callback(&OnDeath);
-  for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+  for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM}) {
     struct sigaction action = {};
     if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
     action.sa_handler = &OnSignal;

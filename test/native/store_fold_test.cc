@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "child_process.h"
@@ -275,7 +276,8 @@ TEST(store_fold, generations_grow_with_the_load_and_shrink_without_it) {
 // --- back-pressure -------------------------------------------------------------------------------
 
 TEST(store_fold, writers_slow_down_to_the_pace_of_the_fold) {
-  const SlowBase slow(300'000);
+  // Slower than any writer on any machine, until one has been held up.
+  std::optional<SlowBase> slow(std::in_place, 2'000'000);
   StoreOptions options = BusyStore();
   options.log.segment_bytes = 4 * kMiB;  // so that the log is none of what they wait for
   options.log.ring_bytes = 16 * kMiB;
@@ -301,7 +303,9 @@ TEST(store_fold, writers_slow_down_to_the_pace_of_the_fold) {
   }
   uint32_t most = 0;
   while (done.load(std::memory_order_acquire) < kWriters) {
-    most = std::max(most, store->Stat().generations);
+    const StoreStat now = store->Stat();
+    most = std::max(most, now.generations);
+    if (now.held_up > 0) slow.reset();
     std::this_thread::sleep_for(milliseconds(1));
   }
   for (std::thread& writer : writers) writer.join();
