@@ -188,6 +188,14 @@ const mutants = [
   { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },
   { name: 'SkipFrameHeadCheck', tests: ['transport_frame.every_bit_of_a_head_counts'] },
   { name: 'SkipFrameSequence', tests: ['transport_frame.no_frame_is_missed_or_taken_twice'] },
+  {
+    name: 'SkipProof',
+    tests: [
+      'transport_handshake.a_wrong_secret_convinces_nobody',
+      'transport_handshake.what_was_recorded_is_worth_nothing',
+    ],
+  },
+  { name: 'TakeOwnProof', tests: ['transport_handshake.what_is_reflected_is_worth_nothing'] },
   { name: 'UnboundedMessage', tests: ['transport_frame.a_message_has_its_limit'] },
   { name: 'SkipFrameLength', tests: ['wire_hostile.lengths_that_do_not_fit_are_refused'] },
   {

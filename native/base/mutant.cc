@@ -147,6 +147,9 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(SkipFrameHeadCheck),
     RL_MUTANT_NAME(SkipFrameSequence),
     RL_MUTANT_NAME(UnboundedMessage),
+    RL_MUTANT_NAME(SkipProof),
+    RL_MUTANT_NAME(TakeOwnProof),
+    RL_MUTANT_NAME(IgnoreCredit),
 };
 
 constexpr bool InOrder() {

@@ -134,6 +134,9 @@ enum class Mutant : uint8_t {
   kSkipFrameHeadCheck,         // the checksum of a link frame's head is not compared
   kSkipFrameSequence,          // a link takes frames whatever their numbers are
   kUnboundedMessage,           // pieces of a message are put together without a limit
+  kSkipProof,                  // a member is believed to know the secret whatever it proves
+  kTakeOwnProof,               // a member's own proof convinces it
+  kIgnoreCredit,               // a link takes more than it has allowed the other side to send
   kCount,
 };
 
