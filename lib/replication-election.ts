@@ -19,25 +19,37 @@ export interface Ballot {
 // the same time would disturb each other for ever.
 const pauseMs = 20
 
+/** What an election needs of its member. */
+export interface Electing {
+  /** Asks the others. */
+  call: (remainingMs: number) => void
+  /** Whether what was called last is still under way. */
+  isUnderWay: () => boolean
+  /** The time is over. */
+  expired: () => void
+}
+
 export class Election {
   readonly result: Promise<Elected>
-  readonly #call: (remainingMs: number) => void
+  readonly #member: Electing
+  readonly #patienceMs: number
   readonly #deadline: number
   readonly #timer: NodeJS.Timeout
   #pause: NodeJS.Timeout | undefined
   #resolve!: (elected: Elected) => void
   #reject!: (error: RingleaderError) => void
 
-  /** `call` asks the members; `expired`: the time is over. */
-  constructor(timeoutMs: number, call: (remainingMs: number) => void, expired: () => void) {
+  /** `patienceMs`: how long somebody who was left to lead may take, or does so no more. */
+  constructor(timeoutMs: number, patienceMs: number, member: Electing) {
     this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
     })
-    this.#call = call
+    this.#member = member
+    this.#patienceMs = patienceMs
     this.#deadline = performance.now() + timeoutMs
-    this.#timer = setTimeout(expired, timeoutMs)
-    call(timeoutMs)
+    this.#timer = setTimeout(member.expired, timeoutMs)
+    this.#call()
   }
 
   won(self: number): void {
@@ -52,14 +64,30 @@ export class Election {
 
   /** Not enough votes this time. */
   failed(): void {
+    this.#wait(pauseMs * (1 + Math.random()), () => {
+      this.#call()
+    })
+  }
+
+  #call(): void {
+    const remaining = this.#deadline - performance.now()
+    if (remaining <= 1) return
+    this.#member.call(remaining)
+    this.#lookAgain()
+  }
+
+  // A member with a better claim has been left to lead, or voted for. Nothing is heard of one that
+  // never does.
+  #lookAgain(): void {
+    this.#wait(this.#patienceMs * (1 + Math.random() / 2), () => {
+      if (this.#member.isUnderWay()) this.#lookAgain()
+      else this.#call()
+    })
+  }
+
+  #wait(ms: number, then: () => void): void {
     clearTimeout(this.#pause)
-    this.#pause = setTimeout(
-      () => {
-        const remaining = this.#deadline - performance.now()
-        if (remaining > 1) this.#call(remaining)
-      },
-      pauseMs * (1 + Math.random()),
-    )
+    this.#pause = setTimeout(then, ms)
   }
 
   reject(error: RingleaderError): void {

@@ -138,19 +138,15 @@ const optionNames = [
 const checkTimes = (given: Partial<Record<keyof ReplicationOptions, unknown>>) => {
   const { electionTimeoutMs = 2_000, fullElectionTimeoutMs = 0 } = given
   const electionMs = checkNumber(electionTimeoutMs, 'electionTimeoutMs', 10, dayMs)
-  const { heartbeatIntervalMs = Math.min(150, electionMs / 3) } = given
+  const longestMs = Math.floor(electionMs / 3)
+  const { heartbeatIntervalMs = Math.min(150, longestMs) } = given
   const { requestWaitMinMs = 40 } = given
   const waitMinMs = checkNumber(requestWaitMinMs, 'requestWaitMinMs', 1, dayMs)
   const { requestWaitMaxMs = Math.max(1_280, waitMinMs) } = given
   return {
     electionTimeoutMs: electionMs,
     fullElectionTimeoutMs: checkNumber(fullElectionTimeoutMs, 'fullElectionTimeoutMs', 0, dayMs),
-    heartbeatIntervalMs: checkNumber(
-      heartbeatIntervalMs,
-      'heartbeatIntervalMs',
-      1,
-      Math.floor(electionMs / 3),
-    ),
+    heartbeatIntervalMs: checkNumber(heartbeatIntervalMs, 'heartbeatIntervalMs', 1, longestMs),
     requestWaitMinMs: waitMinMs,
     requestWaitMaxMs: checkNumber(requestWaitMaxMs, 'requestWaitMaxMs', waitMinMs, dayMs),
   }

@@ -65,7 +65,7 @@ interface Unsettled {
 
 export class Sender {
   readonly #native: NativeReplication
-  readonly #unsettled = new Map<number, Unsettled>()
+  #unsettled = new Map<number, Unsettled>()
   #transport: Transport
   #stopped = false
   failures = 0
@@ -76,7 +76,9 @@ export class Sender {
     this.#transport = transport
   }
 
+  /** What another one has not settled is nothing that this one has to answer for. */
   set transport(transport: Transport) {
+    if (transport !== this.#transport) this.#unsettled = new Map()
     this.#transport = transport
   }
 

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events'
 
 import type { NativeGroupEvent, NativeReplication } from './binding.js'
-import { checkNotNew, RingleaderError } from './errors.js'
+import { checkNotNew, RingleaderError, type Fate } from './errors.js'
 import { checkKey } from './options.js'
 import { Arrivals } from './replication-arrivals.js'
 import { Election, noQuorumError, type Elected } from './replication-election.js'
@@ -67,6 +67,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
   #primary: number | undefined
   #won = false // an election that nobody has led after yet
   #busy = false
+  #failure: RingleaderError | undefined
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -107,8 +108,9 @@ export class Replication extends EventEmitter<ReplicationEvents> {
    *
    * Rejects with RL_BUSY, fate `none` (another process or object of the environment has its part in
    * the group), RL_NOT_PRIMARY, fate `none` (this member may not lead: it is a view, its priority
-   * is 0, it is rolling back or fetching a snapshot, or somebody else has been elected since),
-   * RL_TIMEOUT, fate `unknown`, and as `Environment.open`.
+   * is 0, it is rolling back or fetching a snapshot, it has halted, or somebody else has been
+   * elected since), RL_TIMEOUT, fate `unknown`, RL_FAILED (see the event `failed`; fate `unknown`
+   * where that came meanwhile), and as `Environment.open`.
    */
   start(role: Role, contact?: Uint8Array): Promise<void> {
     const started = this.#starting.then(() => this.#start(role, contact))
@@ -118,6 +120,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
 
   async #start(role: Role, contact: Uint8Array | undefined): Promise<void> {
     this.#checkNotClosed()
+    if (this.#failure) throw failedError('none', this.#failure)
     const wanted = checkKey(role, 'role', roles)
     const told = contact === undefined ? undefined : checkContact(contact).slice()
     const native = this.#native ?? (await this.#open(told))
@@ -174,11 +177,15 @@ export class Replication extends EventEmitter<ReplicationEvents> {
    * when `holdElection` says that somebody asks. One with the freshest log wins, of those the one
    * with the highest priority.
    *
-   * Rejects with RL_NO_QUORUM, fate `none`, when the time is over, and RL_BUSY, fate `none`, while
-   * another call is under way.
+   * Within its time it asks again: after votes that did not suffice, and where nobody leads, within
+   * `electionTimeoutMs` and a half, after it has left that to a member with a better claim.
+   *
+   * Rejects, with fate `none`, with RL_NO_QUORUM when the time is over, RL_BUSY while another call
+   * is under way, and RL_FAILED (see the event `failed`).
    */
   async elect(options?: ElectOptions): Promise<Elected> {
     const native = this.#started()
+    if (this.#failure) throw failedError('none', this.#failure)
     const ballot = checkElectOptions(options, this.#options.electionTimeoutMs)
     if (ballot.priority >= 0) this.#priority = ballot.priority
     const { members, votes, priority, timeoutMs } = ballot
@@ -187,16 +194,16 @@ export class Replication extends EventEmitter<ReplicationEvents> {
       return { elected: false, primary: this.memberId }
     }
     if (this.#election) throw new RingleaderError('RL_BUSY', 'elect: an election is under way')
-    this.#election = new Election(
-      timeoutMs,
-      (remainingMs) => {
+    this.#election = new Election(timeoutMs, this.#options.electionTimeoutMs, {
+      call: (remainingMs) => {
         native.callElection(members, votes, priority, remainingMs)
       },
-      () => {
+      isUnderWay: () => native.stat().electing,
+      expired: () => {
         this.#takeElection()?.reject(noQuorumError())
         this.#emit('electionFailed')
       },
-    )
+    })
     return this.#election.result
   }
 
@@ -225,8 +232,8 @@ export class Replication extends EventEmitter<ReplicationEvents> {
   /**
    * Any number of messages one behind the other, as `sendBatch` is given them; at most 64 MiB.
    * Fails as `processMessage` does, as a whole and with nothing taken, where it cannot be told
-   * where a message ends, and with RL_BUSY; a message that is refused by itself is counted in the
-   * result.
+   * where a message ends, at a message of a version that is not read here, and with RL_BUSY; any
+   * other message that is refused by itself is counted in the result.
    */
   processMessages(bytes: Uint8Array, from: number): Promise<BatchResult> {
     return new Promise((resolve, reject) => {
@@ -304,7 +311,10 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     const native = this.#native
     if (native === undefined || this.#closing) return
     this.#arrivals.settle(native)
-    for (const event of native.takeEvents()) this.#hear(event)
+    for (const event of native.takeEvents()) {
+      this.#hear(event)
+      if (this.#isClosing()) return
+    }
     this.#updateBusy()
     this.#sender?.run()
   }
@@ -320,14 +330,14 @@ export class Replication extends EventEmitter<ReplicationEvents> {
         break
       case 'elected':
         this.#won = true
-        this.#emit('elected')
         this.#takeElection()?.won(this.memberId)
+        this.#emit('elected')
         break
       case 'newPrimary':
         this.#won = false
         this.#primary = member
-        this.#emit('newPrimary', member)
         this.#takeElection()?.lost(member)
+        this.#emit('newPrimary', member)
         break
       case 'electionFailed':
         this.#election?.failed()
@@ -349,7 +359,7 @@ export class Replication extends EventEmitter<ReplicationEvents> {
         this.#emit('halted', reason)
         break
       case 'failed':
-        if (event.failure) this.#emit('failed', event.failure)
+        if (event.failure) this.#fail(event.failure)
         break
       case 'startupDone':
       case 'snapshotDone':
@@ -367,13 +377,13 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     }
     const before = this.#role
     this.#role = role
-    if (before !== role) this.#emit(role)
     for (const waiter of this.#roleWaiters) {
       if (waiter.role !== role) continue
       clearTimeout(waiter.timer)
       this.#roleWaiters.delete(waiter)
       waiter.resolve()
     }
+    if (before !== role) this.#emit(role)
   }
 
   #rejectRoles(error: RingleaderError): void {
@@ -384,13 +394,20 @@ export class Replication extends EventEmitter<ReplicationEvents> {
     this.#roleWaiters.clear()
   }
 
+  #fail(failure: RingleaderError): void {
+    this.#failure = failure
+    this.#takeElection()?.reject(failedError('none', failure))
+    this.#rejectRoles(failedError('unknown', failure))
+    this.#emit('failed', failure)
+  }
+
   #takeElection(): Election | undefined {
     const election = this.#election
     this.#election = undefined
     return election
   }
 
-  // A listener that throws must not keep the others from what they wait for.
+  // Whoever waits has been told before. A listener that throws keeps no other one from hearing.
   #emit<K extends keyof ReplicationEvents>(name: K, ...args: ReplicationEvents[K]): void {
     try {
       ;(this as EventEmitter).emit(name, ...args)
@@ -399,6 +416,11 @@ export class Replication extends EventEmitter<ReplicationEvents> {
         throw error
       })
     }
+  }
+
+  // A listener may have closed it.
+  #isClosing(): boolean {
+    return this.#closing !== undefined
   }
 
   #updateBusy(): void {
@@ -416,5 +438,8 @@ export class Replication extends EventEmitter<ReplicationEvents> {
 
 const bytesOf = (buffer: ArrayBuffer | undefined) => new Uint8Array(buffer ?? new ArrayBuffer(0))
 
-const closedError = (fate: 'none' | 'unknown') =>
+const failedError = (fate: Fate, { message }: RingleaderError) =>
+  new RingleaderError('RL_FAILED', `replication has failed: ${message}`, { fate })
+
+const closedError = (fate: Fate) =>
   new RingleaderError('RL_CLOSED', 'replication is closed', { fate })

@@ -209,7 +209,9 @@ void Replicator::Diverged(Lsn fork) {
   LogState& log = state_.log;
   if (ElectionSafe() && fork < state_.commit) {
     state_.halted = true;
-    Tell(NoticeKind::kHalted).position = log.terms.PositionAt(fork);
+    Notice& notice = Tell(NoticeKind::kHalted);
+    notice.position = log.terms.PositionAt(fork);
+    notice.reason = "the primary's log lacks what was committed here";
     return;
   }
   log.rolling_back = true;

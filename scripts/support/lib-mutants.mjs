@@ -43,6 +43,46 @@ export const libMutants = [
     ],
   },
   {
+    name: 'KeepDebts', // a transport answers for what the one before it has not settled
+    file: 'replication-sender.js',
+    from: 'if (transport !== this.#transport)',
+    to: 'if (transport === NaN)',
+    unit: [
+      'unit/replication-callbacks',
+      'a transport that hangs can be replaced: the next one has none of its debts',
+    ],
+  },
+  {
+    name: 'AskOnce', // an election that has been left to another member is not asked for again
+    file: 'replication-election.js',
+    from: 'if (this.#member.isUnderWay())',
+    to: 'if (this.#patienceMs > 0)',
+    unit: [
+      'unit/replication-callbacks',
+      'an election asks again when nothing is under way, and not before',
+    ],
+  },
+  {
+    name: 'WaitForFailed', // an election goes on at a member that has failed
+    file: 'replication.js',
+    from: "this.#takeElection()?.reject(failedError('none', failure))",
+    to: 'void failure',
+    unit: [
+      'unit/replication-callbacks',
+      'what waits when a member fails is told, with the failure',
+    ],
+  },
+  {
+    name: 'TellClosed', // a member that a listener has closed tells on
+    file: 'replication.js',
+    from: 'if (this.#isClosing())',
+    to: 'if (this.#isClosing() === undefined)',
+    unit: [
+      'unit/replication-callbacks',
+      'listeners may call the member that tells them, and close it',
+    ],
+  },
+  {
     name: 'SettleEarly', // a promise resolves before its position is as durable as asked for
     file: 'pending-ring.js',
     from: 'end > reached &&',

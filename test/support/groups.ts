@@ -179,9 +179,13 @@ const recordEvents = (rep: Replication): string[] => {
 export const heard = (rep: Replication, name: keyof ReplicationEvents): Promise<unknown[]> =>
   once(rep, name) as Promise<unknown[]>
 
-/** Resolves when `condition` holds; fails the test after ten seconds. */
-export const until = async (what: string, condition: () => boolean): Promise<void> => {
-  const deadline = performance.now() + 10_000
+/** Resolves when `condition` holds; fails the test after ten seconds, or as long as is said. */
+export const until = async (
+  what: string,
+  condition: () => boolean,
+  patienceMs = 10_000,
+): Promise<void> => {
+  const deadline = performance.now() + patienceMs
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`waited for ${what} in vain`)
     await sleep(5)
