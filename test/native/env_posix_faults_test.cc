@@ -50,6 +50,11 @@ struct Faults {
 };
 Faults g_faults;
 
+[[maybe_unused]] const bool kHearsOfDataSync = [] {
+  test::g_data_sync_fails = [](int fd) { return g_faults.data_sync.Hit(fd); };
+  return true;
+}();
+
 // Sets faults for a test, and takes them back however it ends.
 class Inject {
  public:
@@ -89,12 +94,6 @@ ssize_t pread(int fd, void* into, size_t size, off_t offset) {
 ssize_t pwrite(int fd, const void* from, size_t size, off_t offset) {
   if (g_faults.write.Hit(fd)) return -1;
   return syscall(SYS_pwrite64, fd, from, Cut(g_faults.write, size), offset);
-}
-
-int fdatasync(int fd) {
-  ringleader::test::BeforeDataSync(fd);
-  if (g_faults.data_sync.Hit(fd)) return -1;
-  return static_cast<int>(syscall(SYS_fdatasync, fd));
 }
 
 int fsync(int fd) {

@@ -1,6 +1,6 @@
 // Makes the base tree's flushes slow for a while, or a process die in a flush. Log and LMDB call
-// fdatasync of the C library, in whose place a definition in the test program is linked
-// (env_posix_faults_test.cc), which asks here first.
+// fdatasync of the C library, in whose place every test program has a definition (slow_sync.cc)
+// that asks here first.
 #pragma once
 
 #include <signal.h>
@@ -15,6 +15,8 @@ namespace ringleader::test {
 
 inline std::atomic<uint64_t> g_base_sync_delay_us{0};
 inline std::atomic<bool> g_die_in_sync{false};
+// Set before main: whether a flush of this file fails, with errno.
+inline bool (*g_data_sync_fails)(int fd) = nullptr;
 
 inline void BeforeDataSync(int fd) {
   if (g_die_in_sync.load(std::memory_order_acquire)) raise(SIGKILL);
