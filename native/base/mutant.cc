@@ -150,6 +150,11 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(SkipProof),
     RL_MUTANT_NAME(TakeOwnProof),
     RL_MUTANT_NAME(IgnoreCredit),
+    RL_MUTANT_NAME(RingPublishEarly),
+    RL_MUTANT_NAME(RingTrustShared),
+    RL_MUTANT_NAME(RingTrustHead),
+    RL_MUTANT_NAME(RingSleepBlind),
+    RL_MUTANT_NAME(RingSkipSeals),
 };
 
 constexpr bool InOrder() {

@@ -137,6 +137,11 @@ enum class Mutant : uint8_t {
   kSkipProof,                  // a member is believed to know the secret whatever it proves
   kTakeOwnProof,               // a member's own proof convinces it
   kIgnoreCredit,               // a link takes more than it has allowed the other side to send
+  kRingPublishEarly,           // the tail of a ring moves before the frame has been written
+  kRingTrustShared,            // a head that the other side can still change says how much is taken
+  kRingTrustHead,              // a reader of a ring may say that it has read what was not written
+  kRingSleepBlind,             // who goes to sleep does not look once more
+  kRingSkipSeals,              // memory of a ring may be such as others can still change
   kCount,
 };
 
