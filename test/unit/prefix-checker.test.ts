@@ -304,7 +304,10 @@ const fits = (history: History, log: Log, read: Read, final: Log): boolean => {
 
 const agrees = (read: Read, log: Log, earlier: Read, other: Log): boolean => {
   if (earlier.end > read.start) return true
-  const isSession = read.session === earlier.session && read.atLeast && earlier.atLeast
+  const isLasting = read.level !== 'local' && earlier.level !== 'local'
+  const isHere = isLasting && read.member === earlier.member
+  const hasTokens = read.atLeast && earlier.atLeast
+  const isSession = read.session === earlier.session && (Boolean(hasTokens) || isHere)
   const isShown =
     read.level === 'linearizable' && earlier.level !== 'local' && earlier.end < read.start
   return (!isSession && !isShown) || isPrefix(other, log)

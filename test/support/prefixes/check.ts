@@ -17,7 +17,7 @@ export type Anomaly =
   | 'stale-read' // linearizable, without something acknowledged or shown as durable before
   | 'lagging-read' // without something acknowledged longer than maxLag before
   | 'token-ignored' // without what its token stands for
-  | 'went-back' // with a token, and without what the session had seen with a token before
+  | 'went-back' // without what the session had seen before: with a token, or for good and here
   | 'lost-commit' // acknowledged as durable and rolled back
   | 'commit-order' // acknowledged before another one began that comes before it
   | 'duplicate-commit' // applied twice
@@ -54,6 +54,15 @@ class Watermark {
   }
 }
 
+/** What a session has seen at least: of each, one of the states. */
+interface Session {
+  end: number
+  /** With a token. */
+  nodes: Node[]
+  /** At each member, durable or linearizable. */
+  lasting: Map<unknown, Node[]>
+}
+
 interface Demand {
   type: Anomaly
   isMet: (nodes: Nodes) => Nodes
@@ -65,8 +74,7 @@ class Checker {
   readonly #history: History
   readonly #branches: Branches
   readonly #acknowledged = new Watermark()
-  /** Of each session, what its reads with a token have seen at least: one of these. */
-  readonly #sessions = new Map<unknown, { end: number; nodes: Node[] }>()
+  readonly #sessions = new Map<unknown, Session>()
   /** How much a read that has to survive has shown, by read. */
   readonly #shown = new Map<Read, number>()
 
@@ -144,7 +152,7 @@ class Checker {
       this.#add('no-prefix', `${describeRead(read)}\n  ${this.#whyNot(read, nodes, wanted)}`)
       return
     }
-    for (const { type, isMet, reason } of this.#demandsOf(read, seen, session.nodes)) {
+    for (const { type, isMet, reason } of this.#demandsOf(read, seen, session)) {
       const place = firsts.map((node) => this.#describe(node)).join(' or ')
       nodes = nodes.map(isMet)
       firsts = this.#firstsOf(nodes, wanted)
@@ -153,14 +161,16 @@ class Checker {
       return
     }
     if (read.level !== 'local') {
+      session.lasting.set(read.member, this.#earliest(firsts))
       this.#shown.set(read, Math.min(...firsts.map((node) => this.#branches.depthOf(node))))
     }
     if (read.atLeast) session.nodes = this.#earliest(firsts)
   }
 
-  #sessionOf({ session, start, end }: Read) {
-    let known = this.#sessions.get(session)
-    if (!known) this.#sessions.set(session, (known = { end: -Infinity, nodes: [] }))
+  #sessionOf({ session, start, end }: Read): Session {
+    const nothing = { end: -Infinity, nodes: [], lasting: new Map<unknown, Node[]>() }
+    const known = this.#sessions.get(session) ?? nothing
+    this.#sessions.set(session, known)
     if (start < known.end) throw new Error(`session ${session} reads twice at ${start}`)
     known.end = end
     return known
@@ -190,9 +200,9 @@ class Checker {
     )
   }
 
-  #demandsOf(read: Read, seen: number, session: readonly Node[]): Demand[] {
+  #demandsOf(read: Read, seen: number, { nodes: withToken, lasting }: Session): Demand[] {
     const branches = this.#branches
-    const { level, start, end, atLeast, maxLag } = read
+    const { level, start, end, atLeast, maxLag, member } = read
     const demands: Demand[] = []
     const add = (type: Anomaly, isMet: Demand['isMet'], reason: string) => {
       demands.push({ type, isMet, reason })
@@ -211,14 +221,18 @@ class Checker {
       const reason = `more was acknowledged before ${start - maxLag}`
       add('lagging-read', (nodes) => branches.reaching(nodes, depth), reason)
     }
+    const addBehind = (before: readonly Node[]) => {
+      const isMet = (nodes: Nodes) => this.#behind(nodes, before)
+      const states = before.map((node) => this.#describe(node)).join(' or ')
+      add('went-back', isMet, `the session had seen that ${states}`)
+    }
     if (atLeast) {
       const token = branches.nodeAt(atLeast)
       const reason = `its token is the state ${this.#describe(token)}`
       add('token-ignored', (nodes) => branches.containing(nodes, token), reason)
-      const before = session.map((node) => this.#describe(node)).join(' or ')
-      const isMet = (nodes: Nodes) => this.#behind(nodes, session)
-      add('went-back', isMet, `the session had seen that ${before}`)
+      addBehind(withToken)
     }
+    if (level !== 'local') addBehind(lasting.get(member) ?? [])
     return demands
   }
 

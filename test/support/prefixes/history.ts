@@ -27,8 +27,10 @@
 //     "values":{"x":5,"z":null},"atLeast":{"term":3,"lsn":4096},"maxLag":50000,
 //     "snapshot":{"lsn":4096,"term":3},"whole":false}
 //
-//   session       who reads: its reads follow each other
-//   member        where; for people who read the report
+//   session       who reads: its reads follow each other. Those with a token never go back, nor do
+//                 those that are not local at one member. A reader who mixes levels with tokens is
+//                 two sessions: what was local may not be durable yet
+//   member        where; of a member that has been started again another one
 //   level         local, durable, or linearizable
 //   values        of one snapshot, with null for a key that was not there; for `whole` all rows
 //                 there were, others were not there
