@@ -7,11 +7,6 @@
 namespace ringleader {
 namespace {
 
-uint32_t ChecksumOf(const RingHeader& header) {
-  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
-  return MaskCrc(Crc32c({bytes, offsetof(RingHeader, checksum)}));
-}
-
 Status Bad(const char* what) {
   return Status(Code::kCorruption, std::string("the segment of a ring is not ours: ") + what);
 }
@@ -29,6 +24,11 @@ Status CheckCapacity(const RingHeader& header) {
 
 }  // namespace
 
+uint32_t RingHeaderChecksum(const RingHeader& header) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&header);
+  return MaskCrc(Crc32c({bytes, offsetof(RingHeader, checksum)}));
+}
+
 void SealRingHeader(RingHeader* header, size_t page_bytes) {
   header->version = kRingVersion;
   header->lowest_reader = kRingLowestReader;
@@ -36,7 +36,7 @@ void SealRingHeader(RingHeader* header, size_t page_bytes) {
   header->reserved = 0;
   header->zero = 0;
   header->page_bytes = page_bytes;
-  header->checksum = ChecksumOf(*header);
+  header->checksum = RingHeaderChecksum(*header);
 }
 
 Status CheckRingHeader(const RingHeader& header, const RingExpectation& expected) {
@@ -49,7 +49,7 @@ Status CheckRingHeader(const RingHeader& header, const RingExpectation& expected
   if (header.version < kRingLowestReader || header.version < header.lowest_reader) {
     return Bad("its version");
   }
-  if (header.checksum != ChecksumOf(header)) return Bad("its checksum");
+  if (header.checksum != RingHeaderChecksum(header)) return Bad("its checksum");
   if (header.dials > 1 || header.wraps > 1 || header.reserved != 0 || header.zero != 0) {
     return Bad("its flags");
   }

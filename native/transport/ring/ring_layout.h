@@ -83,6 +83,7 @@ constexpr size_t RingFrameBytes(size_t capacity) {
   return capacity / kRingShare < kMaxRingFrameBytes ? capacity / kRingShare : kMaxRingFrameBytes;
 }
 
+uint32_t RingHeaderChecksum(const RingHeader& header);
 // Fills in everything but what the caller has: magic, dials, wraps, capacity, session.
 void SealRingHeader(RingHeader* header, size_t page_bytes);
 

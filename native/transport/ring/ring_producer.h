@@ -44,7 +44,9 @@ class RingProducer {
   // Shows what has been appended. The store is one of the four that the wake-up protocol orders
   // (ring_link.cc).
   void Publish();
-  // Bytes that have been appended and not published.
+  // Behind what has been appended.
+  uint64_t tail() const { return tail_; }
+  // Bytes of it that have not been published.
   uint64_t unpublished() const { return tail_ - published_; }
 
  private:
