@@ -149,9 +149,12 @@ export const stages = [
   },
   {
     name: 'explore',
-    about: 'every run of small groups of replication cores, to the end of their bounds',
+    about: 'every run of small groups of replication cores, and of a small ring, to their bounds',
     prepare: () => presetCommands('release', { flags: withAddon }),
-    checks: [{ run: [presetFile('release', 'sim', 'explore')] }],
+    checks: [
+      { run: [presetFile('release', 'sim', 'explore')] },
+      { run: [presetFile('release', 'sim', 'ring_model')] },
+    ],
   },
   {
     name: 'native-asan',
