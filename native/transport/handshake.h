@@ -34,7 +34,6 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "core/types.h"
 #include "env/random.h"
 #include "transport/crypto.h"
 #include "wire/message_codec.h"
