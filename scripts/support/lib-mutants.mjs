@@ -90,6 +90,13 @@ export const libMutants = [
     unit: ['unit/database', 'puts of different durability are settled each in its time'],
   },
   {
+    name: 'AcknowledgeAlone', // promises of copies resolve when the own disk has it
+    file: 'copy-waits.js',
+    from: 'positions[rule] ?? 0',
+    to: 'Infinity',
+    unit: ['process/shuffle', 'a group of three keeps its promises for some seconds'],
+  },
+  {
     name: 'ForgetRollBack', // promises are not told of roll-backs
     file: 'commit-progress.js',
     from: 'if (history === this.#history)',

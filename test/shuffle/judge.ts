@@ -94,7 +94,8 @@ class Judge {
     for (const written of this.#writes.values()) this.#judgeWrite(written)
     this.#judgeRows()
     this.#judgePrefixes()
-    this.#judgeOrder()
+    // Where that has found something, this would take long to say it again.
+    if (this.problems.length === 0) this.#judgeOrder()
   }
 
   // What was said of one write.

@@ -24,6 +24,8 @@ export interface Ended {
   id: number
   at: number
   outcome: 'ok' | 'failed' | 'unknown'
+  /** Of the error. */
+  code?: string | undefined
   /** Of a receipt. */
   place?: { lsn: number; term: number } | undefined
   /** What `compareAndSet` found, and how long a list is with what was appended. */

@@ -119,7 +119,7 @@ export class Writers {
     const at = now()
     if (!(error instanceof RingleaderError)) throw error
     const outcome = error.fate === 'none' ? 'failed' : 'unknown'
-    recorder.write({ event: 'end', id, at, outcome })
+    recorder.write({ event: 'end', id, at, outcome, code: error.code })
     if (outcome === 'failed' || error.token === undefined) return
     const asking = this.#ask(id, error.token)
     this.#asking.add(asking)

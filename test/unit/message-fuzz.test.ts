@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../support/logs.js'
 
 test('hostile messages come to results that are counted, and harm nobody', async (t) => {
   t.timeout(120_000 * scale)
-  const options = { directory: temporaryDirectory(t), seed: seedFor(t), count: 60_000 * scale }
+  const options = { directory: temporaryDirectory(t), seed: seedFor(t), count: 30_000 * scale }
   const counts = await new MessageCampaign(options).run()
   t.log(JSON.stringify(counts))
   t.is(counts.messages, options.count)

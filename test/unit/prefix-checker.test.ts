@@ -166,6 +166,12 @@ const cases: { type: Anomaly; name: string; bad: string[]; good: string[] }[] = 
   },
   {
     type: 'went-back',
+    name: 'a durable read, at one member',
+    bad: [reign, one, two, 'read s 5 6 durable x=2', 'read s 7 8 durable x=1'],
+    good: [reign, one, two, 'read s 5 6 local x=2', 'read s 7 8 durable x=1'],
+  },
+  {
+    type: 'went-back',
     name: 'a session',
     bad: [
       reign,
@@ -408,6 +414,57 @@ test('the verdict on small histories is that of trying every explanation', (t) =
   t.true(seen.valid > 500 && seen.invalid > 500, JSON.stringify(seen))
   t.is(types.size, 10, [...types].join())
 })
+
+// What a checker would see of a history that has one of these bugs.
+const readBugs: Record<string, (read: Read, i: number) => Read> = {
+  'forgets tokens': ({ atLeast: _, ...read }) => read,
+  'takes all reads for local': (read) => ({ ...read, level: 'local' }),
+  'takes linearizable for durable': (read) =>
+    read.level === 'linearizable' ? { ...read, level: 'durable' } : read,
+  'takes durable for local': (read) =>
+    read.level === 'durable' ? { ...read, level: 'local' } : read,
+  'forgets sessions': (read, i) => ({ ...read, session: i }),
+  'lets members go back': (read, i) => ({ ...read, member: `${i}` }),
+  'forgets where snapshots are': ({ snapshot: _, ...read }) => read,
+  'looks at one value': (read) => ({
+    ...read,
+    values: Object.fromEntries(Object.entries(read.values).slice(0, 1)),
+    whole: undefined,
+  }),
+}
+const commitBugs: Record<string, (commit: Commit) => Commit> = {
+  'forgets acknowledgements': ({ end: _, acknowledged: __, ...commit }) => commit,
+  'takes local for durable': (commit) =>
+    commit.acknowledged ? { ...commit, acknowledged: 'durable' } : commit,
+  'sees no time': (commit) => ({ ...commit, start: 0 }),
+}
+const bugs: Record<string, (history: History) => History> = {
+  ...Object.fromEntries(
+    Object.entries(readBugs).map(([name, change]) => [
+      name,
+      (history: History) => ({ ...history, reads: history.reads.map(change) }),
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(commitBugs).map(([name, change]) => [
+      name,
+      (history: History) => ({ ...history, commits: history.commits.map(change) }),
+    ]),
+  ),
+}
+
+for (const [bug, change] of Object.entries(bugs)) {
+  test(`small histories find out a checker that ${bug}`, (t) => {
+    const seed = seedFor(t)
+    let wrong = 0
+    for (let i = 0; i < 2500; i += 1) {
+      const history = smallHistory(seed + i)
+      if (check(change(history)).valid !== isExplained(history)) wrong += 1
+    }
+    t.log(`${wrong} wrong verdicts`)
+    t.true(wrong > 0, `${wrong}`)
+  })
+}
 
 // --- a group in memory ---------------------------------------------------------------------------
 
