@@ -48,7 +48,8 @@ interface Written extends Begun {
   committed: Committed | undefined
 }
 
-const isList = (key: string) => key.startsWith('l')
+const isList = (key: string) => key.startsWith('l') && key !== lastKey
+const isRegister = (key: string) => key.startsWith('r')
 
 /** When it was said to be there for good; undefined: nobody has said so. */
 const lastingSince = ({ ended, lasting, claims }: Written): number | undefined => {
@@ -220,7 +221,7 @@ const operationsOfWrite = (written: Written): Operation[] => {
 
 const operationsOfRead = ({ session, start, end, values }: ReadDone): Operation[] =>
   Object.entries(values)
-    .filter(([key]) => key !== lastKey)
+    .filter(([key]) => isList(key) || isRegister(key))
     .map(([key, value]) => {
       const call = isList(key)
         ? { f: 'read', result: (value ?? []) as number[] }

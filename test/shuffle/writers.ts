@@ -15,6 +15,9 @@ import { now, type Begun, type Recorder } from './record.js'
 
 export const registers = ['r0', 'r1', 'r2', 'r3', 'r4'] as const
 export const listCount = 3
+/** Rows that only fill the log, so that whoever is away for long needs a snapshot. */
+const ballastCount = 3
+const ballastBytes = 3_000
 /** Appends after which a list is given up for a new one. */
 const longestList = 20
 const stillToAskMs = 8_000
@@ -93,7 +96,7 @@ export class Writers {
     while (this.#isWorking) {
       await pause(2 * settings.pauseMs * random())
       // A few try where they must be refused.
-      if (rep.role === 'primary' || random() < 0.02) await this.#write()
+      if (rep.role === 'primary' || random() < 0.005) await this.#write()
     }
   }
 
@@ -176,10 +179,12 @@ export class Writers {
     }
     if (dice < 0.45) {
       const keys = [...new Set([key, registers[below(registers.length)] ?? 'r0'])]
+      const isHeavy = random() < 0.7
       const write = (durability: Durability) =>
         env.batch(
           (batch) => {
             for (const one of keys) batch.put(rows(), one, id)
+            if (isHeavy) batch.put(rows(), `b${id % ballastCount}`, `${id}`.padEnd(ballastBytes))
           },
           { durability },
         )
