@@ -63,7 +63,7 @@ const inShares = (...command) => node('scripts/native-test.mjs', '2', ...command
 
 // Single steps through instrumented code are many times as many, and find nothing that the same
 // sweep does not find in the optimized build.
-const withoutSingleSteps = ['--without=log_step', '--without=store_step']
+const withoutSingleSteps = ['log', 'store', 'ring'].map((room) => `--without=${room}_step`)
 
 // What random campaigns find by their length they find in the optimized build.
 const addressScale = '0.4'

@@ -77,6 +77,12 @@ class SteppedProgram {
     Expect(SIGTRAP);
   }
 
+  // At full speed, until the program stops itself again.
+  void RunToStop() {
+    if (ptrace(PTRACE_CONT, child_.pid(), nullptr, nullptr) != 0) Lost();
+    Expect(SIGSTOP);
+  }
+
   pid_t pid() const { return child_.pid(); }
 
   // Dead when this returns.

@@ -349,9 +349,9 @@ class Exploration {
 
   void Expand(uint64_t index) {
     const State state = *order_[index].state;
-    uint64_t followers = 0;
+    uint64_t ways = 0;
     model_.Follow(state, [&](const State& next, const std::string& step) {
-      ++followers;
+      ++ways;
       ++report_.transitions;
       if (!model_.problem().empty() && report_.problem.empty()) {
         report_.problem = model_.problem();
@@ -360,7 +360,7 @@ class Exploration {
       }
       Reach(next, index, step);
     });
-    if (followers == 0 && !model_.Finished(state) && report_.problem.empty()) {
+    if (ways == 0 && !model_.Finished(state) && report_.problem.empty()) {
       report_.problem = "somebody sleeps for ever";
       Trace(index);
     }
