@@ -248,8 +248,10 @@ export class Replication extends EventEmitter<ReplicationEvents> {
   }
 
   /**
-   * At most so many bytes of records are sent in answer to one request (one message at least); 0:
-   * as many as were asked for. It bounds what one request costs, not a rate.
+   * At most so many bytes of records, and of a snapshot, are sent in answer to one message of a
+   * replica (one record at least); 0: as many as it lacks. It bounds what one message costs, not a
+   * rate: the replica asks again for what is left, or acknowledges what came from the primary, and
+   * gets more. A primary has no more than that on its way to each member.
    */
   setLimit(bytes: number): void {
     this.#started().setLimit(checkLimit(bytes, 'bytes'))

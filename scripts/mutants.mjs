@@ -44,6 +44,20 @@ const mutants = [
       'hostile messages are refused, counted, and change nothing',
     ],
   },
+  {
+    name: 'TakeTornBatch',
+    unit: [
+      'unit/replication-messages',
+      'hostile messages are refused, counted, and change nothing',
+    ],
+  },
+  { name: 'PermanentEarly', tests: ['engine_arrival.what_is_permanent_is_flushed'] },
+  {
+    name: 'FailedBeforeFlush',
+    tests: ['engine_arrival.what_could_not_be_sent_is_flushed_when_it_is_told'],
+  },
+  { name: 'AnswerAll', tests: ['scenario.limits_of_requests'] },
+  { name: 'AnswerAll', tests: ['scenario.base_limit_at_the_primary'] },
   { name: 'OneLane', tests: ['engine_outbox.what_is_urgent_goes_first'] },
   { name: 'UnboundedOutbox', tests: ['engine_outbox.what_waits_is_bounded'] },
   { name: 'RingPublishEarly', tests: ['ring_step.a_producer_dies'] },

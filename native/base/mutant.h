@@ -130,6 +130,10 @@ enum class Mutant : uint8_t {
   kTrustSender,                // a message is taken whoever has handed it over
   kOneLane,                    // records go before heartbeats where they were there first
   kUnboundedOutbox,            // what a transport does not take is kept without a limit
+  kAnswerAll,                  // a request is answered with all there is, whatever the limit
+  kTakeTornBatch,              // messages are taken of bytes that end inside one
+  kPermanentEarly,             // messages are called permanent before they are flushed
+  kFailedBeforeFlush,          // sends are told to have failed before the own disk has them
   kDurableViewsAreLocal,       // a snapshot of what is committed shows what is not
   kSkipFrameHeadCheck,         // the checksum of a link frame's head is not compared
   kSkipFrameSequence,          // a link takes frames whatever their numbers are

@@ -191,7 +191,7 @@ void Replicator::On(const Message& message, const Request& request) {
   ship.head.from_primary = false;
   ship.end_limit = ShipLimit(ship.head.previous.lsn);
   ship.limit_bytes = std::min(request.limit_bytes, kMaxAppendBytes);
-  if (options_.request_bytes > 0) {
+  if (options_.request_bytes > 0 && !RL_MUTANT(kAnswerAll)) {
     ship.limit_bytes = std::min(ship.limit_bytes, options_.request_bytes);
   }
   out_->ship.push_back(std::move(ship));
@@ -232,7 +232,11 @@ void Replicator::ShipTo(Progress& peer) {
     return;
   }
   const uint64_t under_way = peer.next > peer.received ? peer.next - peer.received : 0;
-  if (under_way >= options_.window_bytes) return;
+  // Base API: one message of a replica costs no more than the application has allowed for.
+  const bool limited = options_.base_api && options_.request_bytes > 0 && !RL_MUTANT(kAnswerAll);
+  const uint64_t window =
+      limited ? std::min(options_.window_bytes, options_.request_bytes) : options_.window_bytes;
+  if (under_way >= window) return;
   Ship ship;
   ship.to = peer.id;
   ship.head.previous = log.terms.PositionAt(peer.next);
@@ -240,7 +244,7 @@ void Replicator::ShipTo(Progress& peer) {
   ship.head.log_end = log.end;
   ship.head.levels = state_.levels;
   ship.end_limit = ShipLimit(ship.head.previous.lsn);
-  ship.limit_bytes = std::min(options_.append_bytes, options_.window_bytes - under_way);
+  ship.limit_bytes = std::min(options_.append_bytes, window - under_way);
   peer.shipping = true;
   out_->ship.push_back(std::move(ship));
 }

@@ -108,6 +108,7 @@ Status Replication::ReceiveMany(Bytes frames, MemberId from, uint64_t ticket) {
     auto size = ReadFrameSize(rest);
     if (!size.ok()) return Refuse(size.status());
     if (size->total() > rest.size()) {
+      if (RL_MUTANT(kTakeTornBatch)) break;
       return Refuse(Status(Code::kCorruption, "messages: the last one is not whole"));
     }
     sizes.push_back(size.value());
@@ -245,7 +246,7 @@ Lsn Replication::SafeEnd() const {
     case AckLevel::kFlushed:
       break;
   }
-  return flushed_;
+  return RL_MUTANT(kPermanentEarly) ? whole_ : flushed_;
 }
 
 void Replication::SettleArrivals() {
@@ -329,7 +330,7 @@ void Replication::NoteFailedSends() {
   const Lsn end(failed_send_.load(std::memory_order_acquire));
   if (end <= permanent_failed_ || core_->role() != Role::kPrimary || end > end_) return;
   log_.Request(end, Level::kFlushed);
-  if (flushed_ < end) return;
+  if (flushed_ < end && !RL_MUTANT(kFailedBeforeFlush)) return;
   permanent_failed_ = end;
   ++counters_.permanent_failed;
   listener_->OnPermanentFailed(end);

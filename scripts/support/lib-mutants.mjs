@@ -205,6 +205,16 @@ export const libMutants = [
     unit: ['unit/receipt-token', 'a token of another group is refused'],
   },
   {
+    name: 'TrustEnds', // a commit is there when its position is, whose ever that is
+    file: 'group-waits.js',
+    from: 'if (token && !isThere(context, token, false))',
+    to: 'if (token === null)',
+    unit: [
+      'unit/levels-group',
+      'a reign that ends leaves promises open until the group has decided',
+    ],
+  },
+  {
     name: 'WaitForRolledBack', // a commit that the group has gone on without is waited for
     file: 'group-waits.js',
     from: "if (fate === 'rolledBack')",

@@ -22,8 +22,12 @@ export const messageTypes = {
   snapshotPiece: 14,
 } as const
 
-export const isOfType = (control: Uint8Array, type: keyof typeof messageTypes): boolean =>
-  control[typeAt] === messageTypes[type]
+export type MessageType = keyof typeof messageTypes
+
+export const typeOf = (control: Uint8Array): number => control[typeAt] ?? 0
+
+export const isOfType = (control: Uint8Array, type: MessageType): boolean =>
+  typeOf(control) === messageTypes[type]
 
 /** The same message as a member of another version would send it, with its checksum. */
 export const ofVersion = (

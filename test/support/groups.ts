@@ -202,3 +202,14 @@ export const agreement = (members: readonly Member[]): Promise<void> =>
       stats.some(({ role }) => role === 'primary') && stats.every(({ commit }) => commit >= end)
     )
   })
+
+/** Writes until the log of the member no longer has what it began with. */
+export const writeBeyondTheLog = async ({ env }: Member): Promise<void> => {
+  const rows = env.database('rows')
+  const start = env.stat().log.start
+  const value = 'v'.repeat(8_192)
+  for (let i = 0; env.stat().log.start === start; i += 1) {
+    await rows.put(`${i % 8}`, value)
+    if (i % 8 === 7) await env.fold()
+  }
+}

@@ -1,5 +1,7 @@
 // Reads by level, tokens and receipts in an environment of its own: what a group has an answer to,
 // it answers by itself.
+import { setTimeout as delay } from 'node:timers/promises'
+
 import test from 'ava'
 import { Environment, type Durability, type Receipt } from 'ringleader'
 
@@ -165,7 +167,9 @@ test('without a group every write that asks for copies is refused, and does noth
       () => env.waitFor(0, durability),
     ]
     for (const call of calls) {
-      const error = await rejection(t, 'RL_NO_GROUP', call)
+      // Nothing is waited for: they are refused at once.
+      const late = delay(2_000, undefined, { ref: false })
+      const error = await rejection(t, 'RL_NO_GROUP', () => Promise.race([call(), late]))
       t.like(error, { fate: 'none', retry: 'no' })
     }
   }

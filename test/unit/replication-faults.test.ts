@@ -5,19 +5,16 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { isOfType, ofVersion } from '../support/frames.js'
-import { agreement, Group, heard, until, type Member, type Sent } from '../support/groups.js'
+import {
+  agreement,
+  Group,
+  heard,
+  until,
+  writeBeyondTheLog,
+  type Member,
+  type Sent,
+} from '../support/groups.js'
 import { rejection } from '../support/rejection.js'
-
-/** Writes until the log of the member no longer has what it began with. */
-const writeBeyondTheLog = async ({ env }: Member): Promise<void> => {
-  const rows = env.database('rows')
-  const start = env.stat().log.start
-  const value = 'v'.repeat(8_192)
-  for (let i = 0; env.stat().log.start === start; i += 1) {
-    await rows.put(`${i % 8}`, value)
-    if (i % 8 === 7) await env.fold()
-  }
-}
 
 test('a member that needs a snapshot and may not fetch one says so', async (t) => {
   const group = new Group(t)
