@@ -30,6 +30,12 @@ const seed = Number(values.seed)
 const seconds = Number(values.seconds)
 const end = performance.now() + 60_000 * Number(values.minutes)
 const directory = values.dir ?? mkdtempSync(join(tmpdir(), 'ringleader-shuffle-'))
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    removeNow(directory)
+    process.exit(1)
+  })
+}
 const totals: Totals = {}
 let failed = 0
 

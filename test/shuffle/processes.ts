@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
 import type { Order, Question, Settings, Told } from './orders.js'
@@ -52,6 +53,12 @@ export class Processes {
     this.#directory = directory
     this.#settings = settings
     this.#random = random
+    process.once('exit', this.#killAll)
+  }
+
+  // One that is paused would stay so without this process.
+  readonly #killAll = () => {
+    for (const { child } of this.#lives.values()) child.kill('SIGKILL')
   }
 
   get alive(): number[] {
@@ -214,6 +221,7 @@ export class Processes {
   /** However things stand. */
   async endAll(): Promise<void> {
     await Promise.all([...this.#lives.keys()].map((member) => this.#endNow(member)))
+    process.off('exit', this.#killAll)
   }
 
   async #endNow(member: number): Promise<void> {
