@@ -5,6 +5,7 @@ import test from 'ava'
 import { Replication, RingleaderError, sendFlags, type ErrorCode, type Send } from 'ringleader'
 
 import { openEnvironment } from '../support/environments.js'
+import { fakeMember } from '../support/fake-replication.js'
 import { agreement, Group, Network, quickGroup, until, type Sent } from '../support/groups.js'
 
 const none = new Uint8Array(0)
@@ -138,24 +139,27 @@ test('records are permanent, or wait for what is missing before them', async (t)
   const [one, two] = await group.start(2)
   if (!one || !two) return
   const rows = one.env.database('rows')
-  await rows.put('a', 1)
+  const { end: before } = await rows.put('a', 1)
   await agreement(group.members)
   const ofRecords = () => group.network.answers.filter(({ lsn }) => lsn > 0)
   t.true(ofRecords().every(({ result }) => result.result === 'permanent'))
   t.true(ofRecords().every(({ flags }) => (flags & sendFlags.permanent) !== 0))
-  // One message is lost: the next one waits for it.
+  // One message is lost: the next one waits for it, and nobody hears that it is asked for.
   let lose = true
-  group.network.passes = ({ lsn }) => {
-    if (lsn === 0 || !lose) return true
+  let deaf = true
+  group.network.passes = ({ from, lsn }) => {
+    if (from === 2) return !deaf
+    if (lsn <= before || !lose) return true
     lose = false
     return false
   }
   await rows.put('b', 1)
   await until('a message to be lost', () => !lose)
   await rows.put('c', 1)
-  await agreement(group.members)
   const results = () => ofRecords().map(({ result }) => result.result)
-  t.true(results().includes('notPermanent'))
+  await until('one that waits', () => results().includes('notPermanent'))
+  deaf = false
+  await agreement(group.members)
   await until('what was missing', () => results().at(-1) === 'permanent')
   const { requestsSent, end, matched } = two.rep.stat()
   t.true(requestsSent > 0)
@@ -235,17 +239,19 @@ for (const [what, send] of Object.entries(badTransports)) {
 }
 
 test('a transport that never settles is given so much and no more', async (t) => {
-  const env = await openEnvironment(t)
-  const rep = env.replication({ memberId: 1, electionTimeoutMs: 30, heartbeatIntervalMs: 1 })
+  const { native, rep } = await fakeMember(t)
   let calls = 0
   rep.setTransport(() => {
     calls += 1
     return new Promise<boolean>(() => undefined)
   })
-  await rep.start('primary')
-  await until('messages to be refused', () => rep.stat().sendsRefused > 0)
-  t.is(calls, 1024)
-  t.is(rep.stat().sendsUnsettled, 1024)
+  const sizes = Float64Array.of(8, 0, 0, 0).buffer
+  const message = { to: 2, bytes: new ArrayBuffer(8), count: 1, lsn: 0, flags: 0, frames: sizes }
+  native.batches.push(...Array.from({ length: 1_030 }, () => message), { ...message, to: 3 })
+  native.onProgress?.()
+  // Of one destination; another one is given its own.
+  await until('all to be offered', () => calls === 1_025)
+  t.like(rep.stat(), { sendsRefused: 6, sendsUnsettled: 1_025, sendFailures: 0 })
 })
 
 test('a view has the log and no vote; delayed sync waits to be told', async (t) => {
