@@ -214,6 +214,10 @@ const mutants = [
   { name: 'HardStateRetries', tests: ['engine_hard_state.the_first_error_is_final'] },
   { name: 'SkipFrameChecksum', tests: ['wire_hostile.every_changed_byte_is_refused'] },
   { name: 'SkipFrameHeadCheck', tests: ['transport_frame.every_bit_of_a_head_counts'] },
+  { name: 'IgnoreCredit', tests: ['tcp_stream.who_sends_more_than_he_may_is_refused'] },
+  { name: 'SkipFrameSequence', tests: ['tcp_stream.frames_that_have_no_place_are_refused'] },
+  { name: 'UnboundedMessage', tests: ['tcp_stream.a_message_that_does_not_end_is_refused'] },
+  { name: 'SkipProof', tests: ['tcp_hostile.what_was_recorded_makes_no_link'] },
   { name: 'SkipFrameSequence', tests: ['transport_frame.no_frame_is_missed_or_taken_twice'] },
   {
     name: 'SkipProof',

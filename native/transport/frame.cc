@@ -86,6 +86,14 @@ Status CheckFrame(Bytes head, Bytes payload) {
   return Bad("its checksum");
 }
 
+Status CheckPadding(const FrameHead& head, Bytes frame) {
+  RL_CHECK(frame.size() >= FrameBytes(head.length));
+  for (size_t at = kLinkFrameHeadBytes + head.length; at < FrameBytes(head.length); ++at) {
+    if (frame[at] != 0) return Bad("its padding");
+  }
+  return Status::Ok();
+}
+
 Status FrameAssembler::Take(const FrameHead& head, Bytes payload, std::vector<uint8_t>* out) {
   RL_CHECK(head.length == payload.size());
   if (head.sequence != sequence_ && !RL_MUTANT(kSkipFrameSequence)) return Bad("its sequence");

@@ -71,6 +71,10 @@ Result<FrameHead> DecodeFrameHead(Bytes head, size_t max_payload);
 // kCorruption where the checksum of a frame with kChecked is wrong.
 Status CheckFrame(Bytes head, Bytes payload);
 
+// kCorruption where a frame that lies there whole is padded with anything but zeros; asked on TCP,
+// where every byte has been sent.
+Status CheckPadding(const FrameHead& head, Bytes frame);
+
 // Puts the messages of one direction together again.
 class FrameAssembler {
  public:

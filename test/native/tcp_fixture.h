@@ -84,7 +84,12 @@ class TcpMember : public TcpSink {
 // Turns of both until each has a link.
 inline void MeetOverTcp(TcpMember& dialer, TcpMember& acceptor) {
   dialer.Dial(acceptor.listener->endpoint(), acceptor.introduction.member);
-  AWAIT((dialer.Poll(), acceptor.Poll(), !dialer.links.empty() && !acceptor.links.empty()));
+  const auto patience = std::chrono::steady_clock::now() + kPatience;
+  while (dialer.links.empty() || acceptor.links.empty()) {
+    dialer.Poll();
+    acceptor.Poll();
+    CHECK(std::chrono::steady_clock::now() < patience);
+  }
 }
 
 struct TcpLinkOptions {

@@ -60,6 +60,7 @@ Result<std::optional<std::vector<uint8_t>>> HelloChannel::Receive() {
   if (!whole) return Message();
   const Bytes payload = Bytes(in_).subspan(kLinkFrameHeadBytes, head.length);
   RL_RETURN_IF_ERROR(CheckFrame(in_, payload));
+  RL_RETURN_IF_ERROR(CheckPadding(head, in_));
   ++next_in_;
   Message message(std::in_place, payload.begin(), payload.end());
   in_.clear();

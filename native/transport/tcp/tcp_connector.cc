@@ -46,6 +46,7 @@ Status TcpConnector::Start(uint64_t now_ns) {
 // same time again and again.
 void TcpConnector::Fail(const Status& status, uint64_t now_ns) {
   Drop();
+  ++failures_;
   stage_ = Stage::kPaused;
   last_error_ = status;
   until_ns_ = now_ns + backoff_ns_ / 2 + context_.random->Next64() % (backoff_ns_ / 2);

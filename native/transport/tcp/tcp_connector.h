@@ -34,6 +34,7 @@ class TcpConnector : private Watcher {
   void LinkLost(uint64_t now_ns);
 
   uint64_t attempts() const { return attempts_; }
+  uint64_t failures() const { return failures_; }
   // Why the last attempt has failed.
   const Status& last_error() const { return last_error_; }
 
@@ -59,7 +60,7 @@ class TcpConnector : private Watcher {
   uint64_t until_ns_ = 0;  // of the pause or of the attempt
   uint64_t linked_ns_ = 0;
   uint64_t backoff_ns_ = kMinBackoffNs;
-  uint64_t attempts_ = 0;
+  uint64_t attempts_ = 0, failures_ = 0;
   Status last_error_;
 };
 

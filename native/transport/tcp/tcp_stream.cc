@@ -46,9 +46,9 @@ void TcpStream::OnReady(uint32_t events) {
   if ((events & (EPOLLOUT | kOver)) != 0) writable_ = true;
 }
 
-// Not while much is waiting: else who never reads could make them pile up.
+// Not while anything waits in front of it: who never reads could make them pile up.
 void TcpStream::Grant() {
-  if (!owes_credit() || queue_.waiting(Lane::kUrgent) > kTcpPieceBytes) return;
+  if (!owes_credit() || queue_.waiting(Lane::kUrgent) > 0) return;
   const uint64_t now = received_bulk_ + window_bytes_;
   std::array<uint8_t, 8> payload;
   StoreLe(payload.data(), now);
@@ -59,7 +59,7 @@ void TcpStream::Grant() {
 uint64_t TcpStream::Push() {
   uint64_t calls = 0;
   while (writable_ && !gone_) {
-    Grant();  // each time: there may have been no place for it before
+    Grant();  // each time: something may have waited in front of it before
     const std::span<const iovec> parts = queue_.Gather(batch_bytes_);
     if (parts.empty()) break;
     size_t size = 0;
@@ -106,9 +106,7 @@ Result<bool> TcpStream::TakeFrames(size_t limit, size_t start, MessageSink* sink
     if (bytes.size() < frame_bytes) break;
     const Bytes payload = bytes.subspan(kLinkFrameHeadBytes, head.length);
     RL_RETURN_IF_ERROR(CheckFrame(bytes, payload));
-    for (size_t at = kLinkFrameHeadBytes + head.length; at < frame_bytes; ++at) {
-      if (bytes[at] != 0) return Broken("pads with something");
-    }
+    RL_RETURN_IF_ERROR(CheckPadding(head, bytes));
     RL_RETURN_IF_ERROR(TakeFrame(head, payload, sink));
     taken_ += frame_bytes;
   }
