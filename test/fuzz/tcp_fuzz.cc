@@ -60,7 +60,7 @@ void ReadStream(Bytes bytes, size_t at_a_time) {
   AnyFrames any;
   TcpLimits limits;
   limits.max_message_bytes = kMaxMessage;
-  limits.window_bytes = FrameBytes(kTcpPieceBytes);
+  limits.window_bytes = kMinWindowBytes;
   TcpStream stream(std::make_unique<test::MemoryConduit>(&in, &out), limits, &any);
   size_t total = 0;
   for (;;) {

@@ -17,7 +17,7 @@ std::unique_ptr<LinkEnds> OverV6() {
 std::unique_ptr<LinkEnds> OverOne() {
   TcpLinkOptions options;
   options.keep_listener = false;
-  options.limits.window_bytes = size_t{128} << 10;
+  options.limits.window_bytes = kMinWindowBytes;
   return std::make_unique<TcpLinkEnds>(options);
 }
 

@@ -209,7 +209,7 @@ TEST(tcp_hostile, what_was_recorded_makes_no_link) {
   }
   Raw again(member.listener->endpoint());
   again.Write(recorded);
-  AWAIT((member.Poll(), again.Ended()));
+  AWAIT((member.Poll(), again.Ended() || member.links.size() > 1));
   CHECK_EQ(member.links.size(), size_t{1});
   CHECK_CODE(member.listener->counters().last_refusal, Code::kPermission);
 }

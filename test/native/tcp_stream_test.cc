@@ -120,7 +120,7 @@ TEST(tcp_stream, any_cut_of_what_is_written_is_read) {
     MemoryFlow there, back;
     NoFrames none;
     TcpLimits limits;
-    limits.window_bytes = 100'000 + dice() % 400'000;
+    limits.window_bytes = kMinWindowBytes + dice() % 400'000;
     TcpStream sender(std::make_unique<MemoryConduit>(&back, &there), limits, &none);
     TcpStream receiver(std::make_unique<MemoryConduit>(&there, &back), limits, &none);
     TestReader reader;
@@ -221,6 +221,32 @@ TEST(tcp_stream, credit_only_grows) {
   for (const size_t size : {0, 7, 9}) {
     Receiver other;
     CHECK_CODE(other.TakeFrame(FrameType::kCredit, kChecked, Buffer(size, 1)), Code::kCorruption);
+  }
+}
+
+// Frames of any sizes: what is left of the credit is never too little for the next one and too much
+// to be renewed.
+TEST(tcp_stream, credit_comes_before_it_is_missing) {
+  std::mt19937_64 dice(Seed());
+  TcpLimits limits;
+  limits.window_bytes = kMinWindowBytes;
+  MemoryFlow there, back;
+  NoFrames none;
+  TcpStream sender(std::make_unique<MemoryConduit>(&back, &there), limits, &none);
+  TcpStream receiver(std::make_unique<MemoryConduit>(&there, &back), limits, &none);
+  Buffer bytes;
+  MessageSink sink{&bytes};
+  for (uint64_t i = 0; i < Scale(2000); ++i) {
+    sender.queue().Push(Lane::kLog, Buffer(1 + dice() % kTcpPieceBytes), {});
+    for (int turn = 0; turn < 3; ++turn) {
+      for (TcpStream* const each : {&receiver, &sender}) {
+        each->OnReady(EPOLLIN | EPOLLOUT);
+        bytes.clear();
+        CHECK_OK(each->Pull(size_t{1} << 20, &sink).status());
+        each->Push();
+      }
+    }
+    CHECK(sender.queue().empty());
   }
 }
 

@@ -37,7 +37,7 @@ TcpStream::TcpStream(std::unique_ptr<Conduit> conduit, const TcpLimits& limits,
       listener_(listener),
       assembler_(limits.max_message_bytes != 0 ? limits.max_message_bytes : kMaxFrameBytes),
       batch_bytes_(kMinBatchBytes) {
-  RL_CHECK(window_bytes_ >= FrameBytes(kTcpPieceBytes));
+  RL_CHECK(window_bytes_ >= kMinWindowBytes);
 }
 
 void TcpStream::OnReady(uint32_t events) {

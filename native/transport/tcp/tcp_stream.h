@@ -20,8 +20,13 @@
 
 namespace ringleader {
 
+// Credit is renewed when a quarter of it has been used up; the largest frame has to fit into what
+// may be left.
+inline constexpr uint64_t kMinWindowBytes = uint64_t{128} << 10;
+static_assert(kMinWindowBytes / 4 * 3 >= FrameBytes(kTcpPieceBytes));
+
 struct TcpLimits {
-  // Bytes of bulk under way to this side.
+  // Bytes of bulk under way to this side, at least kMinWindowBytes.
   uint64_t window_bytes = uint64_t{8} << 20;
   // The longest message; one of that length is taken by Send where its lane is empty.
   size_t max_message_bytes = 0;  // 0: what a link takes, kMaxFrameBytes
