@@ -11,6 +11,13 @@
 namespace ringleader {
 namespace {
 
+// The next frame is in the other processor's cache: on its way while this one is being copied. An
+// address that is nobody's does no harm.
+void Prefetch(const uint8_t* at) {
+  constexpr size_t kLine = 64;
+  for (size_t line = 0; line < 8; ++line) __builtin_prefetch(at + line * kLine);
+}
+
 Status Bad(const char* what) {
   return Status(Code::kCorruption, std::string("the writer of a ring breaks its rules: ") + what);
 }
@@ -85,6 +92,7 @@ Status RingConsumer::TakeFrame(std::vector<uint8_t>* out) {
   const size_t frame_bytes = FrameBytes(head.length);
   if (frame_bytes > there) return Bad("half a frame");
   if (!memory_.wraps && frame_bytes > rest) return Bad("a frame over the end");
+  Prefetch(at + frame_bytes);
   if (RL_MUTANT(kRingTrustShared)) head.length = static_cast<uint32_t>(LoadOnce(at));
   RL_RETURN_IF_ERROR(TakePayload(head, words, {at + kLinkFrameHeadBytes, head.length}, out));
   if (LoadHead(at) != words && !RL_MUTANT(kRingTrustShared)) return Bad("it changes what it wrote");
