@@ -158,6 +158,29 @@ TEST(tcp_hostile, what_is_no_hello_is_refused) {
   CHECK(member.links.empty());
 }
 
+// Whatever else he has sent: why he is refused reaches him, and the connection ends without a
+// reset.
+TEST(tcp_hostile, who_is_refused_is_told_why) {
+  TcpMember member(2), other(1);
+  member.Listen("127.0.0.1:0");
+  other.introduction.group[0] ^= 1;
+  Raw raw(member.listener->endpoint());
+  raw.Write(HelloFrame(DialerOf(other, kNobody).Begin(), 0));
+  raw.Write(Buffer(10'000, 'x'));
+  const Buffer expected = HelloFrame(EncodeRefusal(HelloRefusal::kGroup), 0);
+  Buffer heard;
+  const auto ended = [&] {
+    member.Poll();
+    uint8_t bytes[256];
+    const ssize_t got = recv(raw.socket.get(), bytes, sizeof bytes, 0);
+    if (got > 0) heard.insert(heard.end(), bytes, bytes + got);
+    CHECK(got >= 0 || errno == EAGAIN);
+    return got == 0;
+  };
+  AWAIT(ended());
+  CHECK(heard == expected);
+}
+
 TEST(tcp_hostile, a_wrong_secret_makes_no_link) {
   TcpMember member(2), other(1);
   member.Listen("127.0.0.1:0");

@@ -21,6 +21,8 @@ constexpr int kKeepIdleSeconds = 10;
 constexpr int kKeepIntervalSeconds = 5;
 constexpr int kKeepCount = 3;
 constexpr int kBacklog = 128;
+// Read of a connection that is being closed.
+constexpr size_t kMaxUnreadBytes = 256 << 10;
 
 Status Set(int descriptor, int level, int name, int value) {
   if (setsockopt(descriptor, level, name, &value, sizeof value) == 0) return Status::Ok();
@@ -51,6 +53,15 @@ bool IsLoopback4(const uint8_t* address) { return address[0] == 127; }
 class Plain : public Conduit {
  public:
   explicit Plain(Descriptor socket) : socket_(std::move(socket)) {}
+  // A socket that is closed with bytes that nobody has read resets the connection, and what was
+  // written last may not arrive.
+  ~Plain() override {
+    (void)shutdown(socket_.get(), SHUT_WR);
+    std::array<uint8_t, 4096> unread;
+    for (size_t count = 0; count < kMaxUnreadBytes; count += unread.size()) {
+      if (Read(unread).end != Transfer::End::kMoved) break;
+    }
+  }
 
   int descriptor() const override { return socket_.get(); }
 
