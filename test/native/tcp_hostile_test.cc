@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <random>
@@ -125,6 +126,43 @@ TEST(tcp_hostile, a_flood_of_strangers_keeps_no_member_away) {
   TcpMember other(1);
   MeetOverTcp(other, member);
   CHECK(member.links.front()->peer().member == MemberId(1));
+}
+
+// However many wait, a turn takes some of them; the next ones need no further event.
+TEST(tcp_hostile, many_connections_are_accepted_in_turns) {
+  TcpMember member(2);
+  member.context.max_strangers = 1000;
+  member.Listen("127.0.0.1:0");
+  std::vector<Raw> raws;
+  for (int i = 0; i < 100; ++i) raws.emplace_back(member.listener->endpoint());
+  CHECK_OK(member.context.poller->Wait(20'000'000'000));
+  CHECK_EQ(member.listener->counters().accepted, uint64_t{64});
+  (void)member.listener->Tick(member.clock.now_ns);
+  CHECK_EQ(member.listener->strangers(), size_t{100});
+}
+
+// Without a descriptor nothing can be accepted; when there is one it can.
+TEST(tcp_hostile, descriptors_that_run_out_come_back) {
+  TcpMember member(2);
+  member.Listen("127.0.0.1:0");
+  Raw raw(member.listener->endpoint());
+  std::vector<Descriptor> all;
+  rlimit limit{};
+  CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  const rlimit low{static_cast<rlim_t>(raw.socket.get()) + 1, limit.rlim_max};
+  CHECK(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  for (;;) {
+    Descriptor more(dup(raw.socket.get()));
+    if (!more.valid()) break;
+    all.push_back(std::move(more));
+  }
+  const Status waited = member.context.poller->Wait(20'000'000'000);
+  const uint64_t accepted = member.listener->counters().accepted;
+  CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  CHECK_OK(waited);
+  CHECK_EQ(accepted, uint64_t{0});
+  CHECK(!member.listener->counters().last_refusal.ok());
+  AWAIT((member.listener->Tick(member.clock.now_ns), member.listener->strangers() == 1));
 }
 
 TEST(tcp_hostile, what_is_no_hello_is_refused) {

@@ -7,8 +7,10 @@
 namespace ringleader {
 namespace {
 
-// How often it is looked whether there are descriptors again.
-constexpr uint64_t kStarvedNs = 100'000'000;
+// Who floods this side with connections does not keep its thread.
+constexpr size_t kAcceptsAtATime = 64;
+// When it goes on with those that were left, and looks whether there are descriptors again.
+constexpr uint64_t kAgainNs = 10'000'000;
 
 }  // namespace
 
@@ -124,15 +126,21 @@ TcpListener::~TcpListener() {
   if (watched_) context_.poller->Remove(socket_.get());
 }
 
-void TcpListener::OnReady(int, uint32_t) { AcceptAll(); }
+void TcpListener::OnReady(int, uint32_t) { AcceptSome(); }
 
-void TcpListener::AcceptAll() {
-  for (;;) {
+// The poller will not tell again of those that are left waiting: Tick goes on.
+void TcpListener::AcceptSome() {
+  left_waiting_ = true;
+  for (size_t count = 0; count < kAcceptsAtATime; ++count) {
     Result<Descriptor> socket = Accept(socket_.get(), context_.socket);
-    // The poller will not tell again of those that wait: Tick tries.
-    starved_ = !socket.ok();
-    if (starved_) counters_.last_refusal = socket.status();
-    if (!socket.ok() || !socket->valid()) return;
+    if (!socket.ok()) {
+      counters_.last_refusal = socket.status();
+      return;
+    }
+    if (!socket->valid()) {
+      left_waiting_ = false;
+      return;
+    }
     ++counters_.accepted;
     Admit(std::move(socket).value());
   }
@@ -186,9 +194,9 @@ uint64_t TcpListener::Tick(uint64_t now_ns) {
   while (!strangers_.empty() && strangers_.front()->until_ns() <= now_ns) {
     Finish(strangers_.front().get(), Outcome::kLate);
   }
-  if (starved_) AcceptAll();
+  if (left_waiting_) AcceptSome();
   const uint64_t late_ns = strangers_.empty() ? UINT64_MAX : strangers_.front()->until_ns();
-  return starved_ ? std::min(late_ns, now_ns + kStarvedNs) : late_ns;
+  return left_waiting_ ? std::min(late_ns, now_ns + kAgainNs) : late_ns;
 }
 
 }  // namespace ringleader

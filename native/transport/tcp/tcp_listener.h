@@ -50,7 +50,7 @@ class TcpListener : private Watcher {
   TcpListener(const TcpContext& context, Descriptor socket, const Endpoint& endpoint,
               TcpSink* sink);
   void OnReady(int descriptor, uint32_t events) override;
-  void AcceptAll();
+  void AcceptSome();
   void Admit(Descriptor socket);
   void Finish(Stranger* stranger, Outcome outcome);
 
@@ -59,8 +59,8 @@ class TcpListener : private Watcher {
   const Endpoint endpoint_;
   TcpSink* sink_;
   bool watched_ = false;
-  // The last attempt to accept has failed for want of descriptors or memory.
-  bool starved_ = false;
+  // There may be connections to accept: there were many, or no descriptors for them.
+  bool left_waiting_ = false;
   std::list<std::unique_ptr<Stranger>> strangers_;  // the oldest first
   std::shared_ptr<TcpSessions> sessions_;
   ListenerCounters counters_;
