@@ -185,13 +185,13 @@ class GroupSubject {
   // One-operation transactions on random rows of one thread that has at most `outstanding` of them
   // waiting for the level, for that long or until there are `count`. Per second.
   double Commit(GroupLevel level, size_t outstanding, double seconds, uint64_t count = UINT64_MAX) {
-    const uint8_t heard = level == GroupLevel::kReceived ? AckLevel::kReceived : 0;
-    primary().replication().Do(SetLevels{heard});
+    GroupBoard board = Must(GroupBoard::Of(PosixEnv(), primary().store().log()));
     std::deque<Lsn> waiting;
     uint64_t done = 0;
     const double began = Now();
     while (done < count && Now() - began < seconds) {
       if (level != GroupLevel::kMemory) {
+        board.Want(level == GroupLevel::kReceived ? AckLevel::kReceived : AckLevel::kFlushed);
         if (waiting.size() == outstanding) primary().AwaitReached(waiting.front(), level);
         const Lsn reached = primary().Reached(level);
         while (!waiting.empty() && waiting.front() <= reached) waiting.pop_front();

@@ -44,6 +44,12 @@ void GroupLook::Fill(double* numbers, uint64_t history) const {
   numbers[kMaxCopyRules + 1] = static_cast<double>(state_.terms.back().start.value);
 }
 
+void GroupLook::Want() {
+  unsigned levels = 0;
+  for (const CopyRule& rule : rules_) levels |= 1U << (static_cast<unsigned>(rule.level) - 1);
+  board_.Want(static_cast<uint8_t>(levels));
+}
+
 TransactionFacts GroupLook::FactsOf(const Token& token) const {
   TransactionFacts facts;
   const bool reaches = token.end <= log_->End(Level::kMemory);

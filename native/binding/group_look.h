@@ -49,6 +49,8 @@ class GroupLook {
   Survival SurvivalOf(Lsn end) const;
 
   uint64_t AskRead() { return board_.AskRead(); }
+  // Somebody waits for positions of the rules.
+  void Want();
 
  private:
   GroupLook(Store& store, GroupBoard board) : log_(&store.log()), board_(std::move(board)) {}

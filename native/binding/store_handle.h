@@ -89,6 +89,7 @@ class StoreHandle : public Napi::ObjectWrap<StoreHandle>, public Owner {
   Napi::ObjectReference memory_;  // keeps what is shared
   std::shared_ptr<StoreReader> reader_;
   std::optional<GroupLook> group_;
+  bool group_watched_ = false;  // somebody waits for news of it
 };
 
 }  // namespace ringleader::binding

@@ -79,7 +79,9 @@ GroupLook* StoreHandle::Group(Napi::Env env) {
 }
 
 void StoreHandle::LookAtMore() {
-  if (group_) group_->Refresh();
+  if (!group_) return;
+  group_->Refresh();
+  if (group_watched_) group_->Want();
 }
 
 void StoreHandle::FillMore(double* numbers, uint64_t history) {
@@ -113,6 +115,8 @@ Napi::Value StoreHandle::WatchGroup(const Napi::CallbackInfo& info) {
   if (Group(info.Env()) == nullptr) return info.Env().Undefined();
   const Status watched = use().WatchGroup(watch);
   if (!watched.ok()) return Throw(info.Env(), watched);
+  group_watched_ = watch;
+  if (watch) group_->Want();
   return info.Env().Undefined();
 }
 

@@ -11,6 +11,7 @@ namespace ringleader {
 namespace {
 
 constexpr size_t kHeadBytes = 128;
+constexpr size_t kLevels = 4;
 constexpr size_t kImageWords = (kBoardBytes - kHeadBytes) / 2 / sizeof(uint64_t);
 
 // An image: number of words | checksum of what follows | fields | counters.
@@ -40,6 +41,7 @@ struct BoardLayout {
   std::atomic<uint32_t> sleepers;
   std::atomic<uint32_t> holder_pid;
   alignas(64) std::atomic<uint64_t> asked_reads;  // tickets given out
+  std::atomic<uint64_t> wanted_at[kLevels];  // when a level was wanted last, of AckLevel's bits
   alignas(64) std::atomic<uint64_t> images[2][kImageWords];
 };
 static_assert(offsetof(BoardLayout, images) == kHeadBytes && sizeof(BoardLayout) <= kBoardBytes);
@@ -250,6 +252,25 @@ uint64_t GroupBoard::AskRead() {
 
 uint64_t GroupBoard::AskedReads() const {
   return layout_->asked_reads.load(std::memory_order_acquire);
+}
+
+// Levels of their own: whoever wants one never takes back what another one wants.
+void GroupBoard::Want(uint8_t levels) {
+  const Nanos now = env_->clock.MonotonicNanos();
+  for (size_t i = 0; i < kLevels; ++i) {
+    if ((levels >> i & 1) != 0) layout_->wanted_at[i].store(now, std::memory_order_release);
+  }
+}
+
+uint8_t GroupBoard::Wanted() const {
+  const Nanos now = env_->clock.MonotonicNanos();
+  uint8_t levels = 0;
+  for (size_t i = 0; i < kLevels; ++i) {
+    // Of the future, or never: long ago.
+    const Nanos ago = now - layout_->wanted_at[i].load(std::memory_order_acquire);
+    if (ago < kWantedNs && ago != now) levels |= static_cast<uint8_t>(1U << i);
+  }
+  return levels;
 }
 
 void GroupBoard::SetHolder(uint32_t pid) {

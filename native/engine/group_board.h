@@ -41,6 +41,8 @@
 
 namespace ringleader {
 
+inline constexpr uint64_t kWantedNs = 100'000'000;
+
 struct BoardLayout;
 
 class GroupBoard {
@@ -66,12 +68,18 @@ class GroupBoard {
   // wait with a limit.
   uint64_t AskRead();
 
+  // Somebody waits for copies at these levels (AckLevel bits of core/message.h). For kWantedNs they
+  // are told of as soon as they are reached, and what nobody waits for may be late.
+  void Want(uint8_t levels);
+
   // --- of the holder of the role
   // False, and nothing is done, where nothing but the counters would change. No system call where
   // nobody sleeps.
   bool Publish(const BoardState& state);
   // The newest ticket.
   uint64_t AskedReads() const;
+  // The levels that somebody has wanted lately.
+  uint8_t Wanted() const;
   void SetHolder(uint32_t pid);
   uint32_t holder_pid() const;
 

@@ -11,6 +11,8 @@ namespace ringleader {
 namespace {
 
 constexpr uint64_t kLongestSleepNs = 1'000'000'000;
+// How late a flush may be that nobody waits for.
+constexpr uint64_t kLateFlushNs = 5'000'000;
 // Rounds for the readers of all processes have ids of their own, and other ones in every run: an
 // answer that was on its way to an earlier one is not taken for an answer to this one.
 constexpr uint64_t kReadersRound = uint64_t{1} << 63;
@@ -163,6 +165,7 @@ void Replication::Run() {
   while (!stopping_.load(std::memory_order_acquire)) {
     // Before everything that might be news: what comes later makes it differ.
     const uint32_t sequence = log_.ActivitySequence();
+    TellLevels();
     TellLog();
     ServeSnapshots();
     const bool more = !switching_ && TakeInbox();
@@ -170,13 +173,40 @@ void Replication::Run() {
     NoteFailedSends();
     Nanos now = env_.clock.MonotonicNanos();
     if (!failed_ && now >= core_->Deadline()) Step(Tick{});
+    RequestFlush();
     Publish();
     if (more) continue;
     now = env_.clock.MonotonicNanos();
-    const Nanos due = failed_ ? UINT64_MAX : core_->Deadline();
+    Nanos due = failed_ ? UINT64_MAX : core_->Deadline();
+    if (flush_at_ != 0) due = std::min(due, flush_at_);
     if (due <= now) continue;
     log_.AwaitActivity(sequence, end_, std::min<uint64_t>(due - now, kLongestSleepNs));
   }
+}
+
+// What the writers of all processes wait for is what this primary asks of the others.
+void Replication::TellLevels() {
+  if (core_->role() != Role::kPrimary || failed_) return;
+  const uint8_t wanted = board_->Wanted();
+  if (wanted != core_->state().levels) Step(SetLevels{wanted});
+}
+
+// Everything is flushed at once, but where whoever waits does so for something that comes before
+// that: a flush for each handful of transactions would take them half of the processors.
+void Replication::RequestFlush() {
+  if (whole_ <= requested_ || failed_) {
+    flush_at_ = 0;
+    return;
+  }
+  const CoreState& state = core_->state();
+  const uint8_t levels = state.role == Role::kPrimary ? state.levels : state.replica.levels;
+  const bool waited_for = levels == 0 || (levels & (AckLevel::kWritten | AckLevel::kFlushed)) != 0;
+  const Nanos now = env_.clock.MonotonicNanos();
+  if (flush_at_ == 0) flush_at_ = now + kLateFlushNs;
+  if (!waited_for && arrivals_.empty() && now < flush_at_) return;
+  flush_at_ = 0;
+  requested_ = whole_;
+  log_.Request(whole_, Level::kFlushed);
 }
 
 // Before the core hears of anything it knows what the local writers have appended. A message of a
@@ -221,10 +251,7 @@ void Replication::Step(Event event) {
   contacts_.Note(core_->state());
   Perform(out);
   // Not before: to wake who flushes takes longer than to send.
-  if (whole_ > requested_ && !failed_) {
-    requested_ = whole_;
-    log_.Request(whole_, Level::kFlushed);
-  }
+  RequestFlush();
   if (!broken || failed_) return;
   // Nothing more is promised, and nothing more is done.
   failed_ = true;

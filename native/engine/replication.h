@@ -167,6 +167,8 @@ class Replication {
   Status Join();
   Result<Start> ComeUp();
   void Run();
+  void TellLevels();
+  void RequestFlush();
   void Pass(Event event);
   void Step(Event event);
   void Perform(const Outputs& out);
@@ -246,9 +248,10 @@ class Replication {
   GroupTables tables_;  // as they were saved last
   EncodedMessage encoded_;
   std::map<MemberId, std::unique_ptr<RawReader>> readers_;
-  Lsn end_;        // of the log, pieces of a transaction included, as the core has been told
-  Lsn whole_;      // where its last whole transaction ends
-  Lsn requested_;  // whose flush has been asked for
+  Lsn end_;             // of the log, pieces of a transaction included, as the core has been told
+  Lsn whole_;           // where its last whole transaction ends
+  Lsn requested_;       // whose flush has been asked for
+  Nanos flush_at_ = 0;  // when it will be, of what nobody waits for; 0 = there is nothing
   std::deque<Lsn> open_ends_;        // those above `flushed_`, ascending
   Lsn applied_, written_, flushed_;  // as the core has been told
   uint64_t history_ = 0;             // roll-backs, as the core counts them

@@ -85,7 +85,8 @@ struct MemberSetup {
   StoreOptions store;
   CoreOptions core;
   SnapshotOptions snapshots;
-  Env* env = nullptr;  // of the replication
+  Env* env = nullptr;        // of the replication
+  Env* store_env = nullptr;  // of log and tables
 };
 
 class TestGroup {
@@ -256,7 +257,7 @@ class TestGroup {
 };
 
 inline void TestMember::Start() {
-  MemberSetup setup{BusyStore(), {}, {}, &PosixEnv()};
+  MemberSetup setup{BusyStore(), {}, {}, &PosixEnv(), &PosixEnv()};
   setup.store.log.group_id = Id128{7, 7, 7};
   CoreOptions& core = setup.core;
   core.self = id_;
@@ -265,7 +266,7 @@ inline void TestMember::Start() {
   core.canvass_wait = 50'000'000;
   core.automatic_snapshot = false;
   if (group_.adapt) group_.adapt(id_, setup);
-  store_ = OpenStore(directory_, setup.store);
+  store_ = OpenStore(directory_, setup.store, *setup.store_env);
   CHECK_VALUE(
       std::unique_ptr<Replication> replication,
       Replication::Open(*setup.env, directory_, *store_, core, this, this, setup.snapshots));

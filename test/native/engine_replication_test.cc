@@ -1,6 +1,8 @@
 // Real environments that replicate: what was committed is everywhere, whoever leads.
+#include "engine/copy_rule.h"
 #include "engine_fixture.h"
 #include "log/discarded.h"
+#include "watched_files.h"
 
 namespace ringleader {
 namespace {
@@ -51,6 +53,52 @@ TEST(engine_replication, what_a_primary_commits_is_on_every_member) {
   Commit commit;
   commit.payload = payload;
   CHECK_CODE(group[1].store().CommitOne(commit), Code::kNotPrimary);
+}
+
+// A replica whose disk hangs says what it has received where somebody waits for that, and only
+// then.
+TEST(engine_replication, copies_in_memory_are_told_of_where_somebody_waits_for_them) {
+  std::atomic<bool> hung{false};
+  WatchedFiles files([&](const std::string& call, const std::string& path) {
+    while (call == "flush" && path.ends_with(".seg") && hung.load(std::memory_order_acquire)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return Status::Ok();
+  });
+  Env env = files.env();
+  TestGroup group(3);
+  const struct Thaw {  // or the members would not end
+    std::atomic<bool>& hung;
+    ~Thaw() { hung.store(false, std::memory_order_release); }
+  } thaw{hung};
+  group.adapt = [&](MemberId member, MemberSetup& setup) {
+    // The answer to a heartbeat tells of everything.
+    setup.core.election_timeout = 300'000'000'000;
+    setup.core.heartbeat_interval = 100'000'000'000;
+    if (member != MemberId(1)) setup.store_env = &env;
+  };
+  group.Found();
+  TestMember& primary = group.AwaitPrimary();
+  const DatabaseId rows = MakeDatabase(primary.store(), "rows");
+  CHECK_VALUE(GroupBoard board, GroupBoard::Of(PosixEnv(), primary.store().log()));
+  const auto write = [&] { return PutRow(primary.store(), KeyOf(rows, "row"), "value"); };
+  const auto reached = [&](CopyLevel level, Lsn end) {
+    CHECK_VALUE(const BoardState state, board.Look());
+    return Reached(state, {CopyKind::kAll, 0, level}) >= end;
+  };
+  const Lsn first = write();
+  group.Await("copies on disks", [&] { return reached(CopyLevel::kFlushed, first); });
+  hung.store(true, std::memory_order_release);
+  board.Want(AckLevel::kReceived);
+  const Lsn wanted = write();
+  group.Await("copies in memory", [&] { return reached(CopyLevel::kReceived, wanted); });
+  CHECK(!reached(CopyLevel::kFlushed, wanted) && primary.status().commit < wanted);
+  std::this_thread::sleep_for(std::chrono::nanoseconds(2 * kWantedNs));
+  const Lsn unwanted = write();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  CHECK(!reached(CopyLevel::kReceived, unwanted));
+  hung.store(false, std::memory_order_release);
+  group.Await("copies on disks", [&] { return reached(CopyLevel::kFlushed, unwanted); });
 }
 
 TEST(engine_replication, the_others_go_on_without_the_primary_and_it_comes_back) {
