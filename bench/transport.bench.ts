@@ -5,8 +5,8 @@
 // A primary commits rows of so many bytes, each when the one before has been sent: so each travels
 // in a message of its own, and the first figure is of the whole way there and back. The second is
 // of what a transport has to do at the other end: the replica, which lacks them all, is handed the
-// same messages in buffers of so many bytes (0: each by itself, through `processMessage`) until they
-// are in its log, flushed, and applied.
+// same messages in buffers of so many bytes (0: each by itself, through `processMessage`) until
+// they are in its log, flushed, and applied.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
