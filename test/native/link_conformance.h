@@ -185,13 +185,13 @@ struct LinkConformance {
       const size_t room = std::min(sender.Room(lane), kMaxFrameBytes);
       if (room < kTestHeadBytes) return false;
       // Sometimes all of it.
-      const size_t size = dice() % 4 == 0 ? room : std::min(room, AnySize(dice, 100'000));
+      const size_t size = dice() % 16 == 0 ? room : std::min(room, AnySize(dice, 100'000));
       CHECK_VALUE(const bool taken, SendTest(sender, lane, sent[static_cast<size_t>(lane)], size));
       CHECK(taken);
       ++sent[static_cast<size_t>(lane)];
       return true;
     };
-    for (int round = 0; round < 20; ++round) {
+    for (int round = 0; round < 10; ++round) {
       for (int i = 0; i < 20 && refill(AnyLane(dice)); ++i) {
       }
       for (size_t side = 0; side < 2; ++side) CHECK_OK(Turn((*ends)[side], &readers[side]));
@@ -359,7 +359,7 @@ struct LinkConformance {
   // Who finds no room and sleeps is woken when there is some.
   static void RoomWakes(const MakeLinks& make) {
     const auto ends = make();
-    const uint64_t messages = Scale(600);
+    const uint64_t messages = Scale(250);
     std::atomic<bool> done = false;
     Worker producer([&](const std::stop_token&) {
       LinkEnds::End& end = (*ends)[0];

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "ring_fixture.h"
+#include "harness.h"
 #include "ring_pair.h"
 
 namespace ringleader {
