@@ -51,11 +51,7 @@ Result<std::unique_ptr<SharedStore::Use>> SharedStore::Open(const std::string& d
                                                             const StoreOptions& options) {
   Env& env = PosixEnv();
   // Made here rather than by the store, so that two who open a new environment at once meet.
-  if (options.log.create) {
-    const Status made = env.files.MakeDirectory(directory);
-    if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(ParentPath(directory)));
-    if (!made.ok() && made.code() != Code::kExists) return made;
-  }
+  if (options.log.create) RL_RETURN_IF_ERROR(EnsureDirectory(env.files, directory));
   RL_ASSIGN_OR_RETURN(const FileInfo info, env.files.Info(directory));
   Registry& all = registry();
   std::unique_lock<std::mutex> lock(all.mutex);

@@ -26,6 +26,18 @@ std::string ParentPath(std::string_view path) {
   return path.empty() ? "/" : std::string(path);
 }
 
+Status EnsureDirectory(FileSystem& files, const std::string& path) {
+  const Status made = files.MakeDirectory(path);
+  if (made.code() == Code::kExists) return Status::Ok();
+  RL_RETURN_IF_ERROR(made);
+  return files.SyncDirectory(ParentPath(path));
+}
+
+Status RemoveIfThere(FileSystem& files, const std::string& path) {
+  const Status removed = files.Remove(path);
+  return removed.code() == Code::kNotFound ? Status::Ok() : removed;
+}
+
 Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_view what) {
   RL_ASSIGN_OR_RETURN(const size_t got, file.ReadAt(offset, into));
   if (got == into.size()) return Status::Ok();

@@ -81,6 +81,10 @@ std::string JoinPath(std::string_view directory, std::string_view name);
 // "a/b/c" -> "a/b"; "c" -> "."; "/c" -> "/"
 std::string ParentPath(std::string_view path);
 
+// Makes a directory, and its name durable, where there is none.
+Status EnsureDirectory(FileSystem& files, const std::string& path);
+Status RemoveIfThere(FileSystem& files, const std::string& path);
+
 // Reads exactly into.size() bytes; a short file is kCorruption.
 Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_view what);
 // The first `size` bytes of one file over those of the other, unflushed; errors as ReadExactly's.

@@ -11,11 +11,7 @@ Status Closed() { return Status(Code::kClosed, "the log is closed"); }
 
 Result<std::unique_ptr<Log>> Log::Open(Env& env, const std::string& directory,
                                        const LogOptions& options, LogCompanion* companion) {
-  if (!options.archive.empty()) {
-    const Status made = env.files.MakeDirectory(options.archive);
-    if (!made.ok() && made.code() != Code::kExists) return made;
-    if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(ParentPath(options.archive)));
-  }
+  if (!options.archive.empty()) RL_RETURN_IF_ERROR(EnsureDirectory(env.files, options.archive));
   std::unique_ptr<Log> log(new Log(env));
   RL_ASSIGN_OR_RETURN(log->attachment_, LogAttachment::Open(env, directory, options));
   LogAttachment& at = *log->attachment_;

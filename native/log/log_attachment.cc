@@ -190,11 +190,7 @@ Result<std::unique_ptr<LogAttachment>> LogAttachment::Open(Env& env, const std::
                                                            const LogOptions& options) {
   RL_RETURN_IF_ERROR(CheckLogOptions(options));
   std::unique_ptr<LogAttachment> self(new LogAttachment(env, directory));
-  if (options.create) {
-    const Status made = env.files.MakeDirectory(directory);
-    if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(ParentPath(directory)));
-    if (!made.ok() && made.code() != Code::kExists) return made;
-  }
+  if (options.create) RL_RETURN_IF_ERROR(EnsureDirectory(env.files, directory));
   RL_ASSIGN_OR_RETURN(const FileInfo info, env.files.Info(directory));
   if (!info.is_directory) return Status(Code::kNotADirectory, directory + " is not a directory");
   const std::string lock_path = JoinPath(directory, "lock");

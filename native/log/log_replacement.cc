@@ -28,11 +28,6 @@ Result<bool> HasSegments(Env& env, const std::string& directory) {
       names.value(), [](const std::string& name) { return ParseSegmentName(name).has_value(); });
 }
 
-Status RemoveIfThere(Env& env, const std::string& path) {
-  const Status removed = env.files.Remove(path);
-  return removed.code() == Code::kNotFound ? Status::Ok() : removed;
-}
-
 }  // namespace
 
 Result<ChainState> CheckNewLog(const NewLog& log) {
@@ -92,7 +87,7 @@ Status LogReplacement::WriteSegment(const NewLog& log) {
   RL_ASSIGN_OR_RETURN(const bool some, HasSegments(env_, directory_));
   if (!some) RL_RETURN_IF_ERROR(files.Prepare(first, all));
   if (!RL_MUTANT(kReplaceUnderControl)) {
-    RL_RETURN_IF_ERROR(RemoveIfThere(env_, JoinPath(directory_, kControlName)));
+    RL_RETURN_IF_ERROR(RemoveIfThere(env_.files, JoinPath(directory_, kControlName)));
     RL_RETURN_IF_ERROR(env_.files.SyncDirectory(directory_));
   }
   // What memory still holds is of the old log.

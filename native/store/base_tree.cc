@@ -35,11 +35,6 @@ std::set<OpenFile>& OpenFiles() {
 // An assertion inside LMDB: its tree does not hold together, and it must not go on.
 void AssertionFailed(MDB_env*, const char* message) { CheckFailed("lmdb", 0, message); }
 
-Status RemoveIfThere(FileSystem& files, const std::string& path) {
-  const Status status = files.Remove(path);
-  return status.code() == Code::kNotFound ? Status::Ok() : status;
-}
-
 // Makes the file under another name, so that under its own it is always whole.
 Status CreateFile(Env& env, const std::string& directory, const BaseOptions& options) {
   const std::string path = JoinPath(directory, "new.mdb");
@@ -153,9 +148,7 @@ Result<std::unique_ptr<BaseTree>> BaseTree::Open(Env& env, const std::string& di
     return Status(Code::kInvalidArgument, "max_readers must be at least 1");
   }
   const std::string base = JoinPath(directory, "base");
-  const Status made = env.files.MakeDirectory(base);
-  if (!made.ok() && made.code() != Code::kExists) return made;
-  if (made.ok()) RL_RETURN_IF_ERROR(env.files.SyncDirectory(directory));
+  RL_RETURN_IF_ERROR(EnsureDirectory(env.files, base));
   std::unique_ptr<BaseTree> tree(new BaseTree(env, base, options.hash_index_bytes));
   RL_ASSIGN_OR_RETURN(tree->lock_, env.files.Open(JoinPath(base, kLockName), OpenMode::kCreate));
   RL_ASSIGN_OR_RETURN(tree->identity_, env.files.Info(JoinPath(base, kLockName)));

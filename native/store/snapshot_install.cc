@@ -26,11 +26,6 @@ Result<bool> IsThere(Env& env, const std::string& path) {
   return info.status();
 }
 
-Status RemoveIfThere(Env& env, const std::string& path) {
-  const Status removed = env.files.Remove(path);
-  return removed.code() == Code::kNotFound ? Status::Ok() : removed;
-}
-
 Result<std::vector<uint8_t>> ReadWhole(Env& env, const std::string& path, size_t most) {
   RL_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, env.files.Open(path, OpenMode::kRead));
   RL_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
@@ -61,10 +56,7 @@ std::string SnapshotPath(const std::string& directory, const char* name) {
 }
 
 Status MakeSnapshotDirectory(Env& env, const std::string& directory) {
-  const Status made = env.files.MakeDirectory(JoinPath(directory, kSnapshotDirectoryName));
-  if (made.code() == Code::kExists) return Status::Ok();
-  RL_RETURN_IF_ERROR(made);
-  return env.files.SyncDirectory(directory);
+  return EnsureDirectory(env.files, JoinPath(directory, kSnapshotDirectoryName));
 }
 
 std::vector<uint8_t> EncodeInstallMark(const InstallMark& mark) {
@@ -133,7 +125,7 @@ Status EndInstall(Env& env, const std::string& directory) {
 
 Status DropInstall(Env& env, const std::string& directory) {
   const std::string path = SnapshotPath(directory, kInstallName);
-  RL_RETURN_IF_ERROR(RemoveIfThere(env, path));
+  RL_RETURN_IF_ERROR(RemoveIfThere(env.files, path));
   return env.files.SyncDirectory(ParentPath(path));
 }
 
@@ -148,9 +140,9 @@ Result<bool> InstalledAnew(Env& env, const std::string& directory) {
 Status NoticeInstalled(Env& env, const std::string& directory) {
   const std::string path = SnapshotPath(directory, kInstalledName);
   // The stream first: without the mark it would pass for one that is still being fetched.
-  RL_RETURN_IF_ERROR(RemoveIfThere(env, SnapshotPath(directory, kIncomingName)));
+  RL_RETURN_IF_ERROR(RemoveIfThere(env.files, SnapshotPath(directory, kIncomingName)));
   RL_RETURN_IF_ERROR(env.files.SyncDirectory(ParentPath(path)));
-  RL_RETURN_IF_ERROR(RemoveIfThere(env, path));
+  RL_RETURN_IF_ERROR(RemoveIfThere(env.files, path));
   return env.files.SyncDirectory(ParentPath(path));
 }
 
