@@ -11,7 +11,6 @@ namespace {
 
 // Layers of devices on each other: nobody stacks more, and a circle must end.
 constexpr int kMostLayers = 8;
-constexpr size_t kLongestText = 4096;
 
 struct DeviceNumber {
   uint32_t major = 0;
@@ -36,19 +35,6 @@ class Hash {
  private:
   uint64_t value_ = 0xcbf29ce484222325;
 };
-
-// A small file of the kernel's, without the end of the line.
-std::optional<std::string> ReadText(Env& env, const std::string& path) {
-  const auto file = env.files.Open(path, OpenMode::kRead);
-  if (!file.ok()) return std::nullopt;
-  std::string text(kLongestText, '\0');
-  const auto got =
-      file.value()->ReadAt(0, MutableBytes(reinterpret_cast<uint8_t*>(text.data()), text.size()));
-  if (!got.ok()) return std::nullopt;
-  text.resize(got.value());
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
-}
 
 std::optional<DeviceNumber> ParseDevice(std::string_view text) {
   DeviceNumber number;
@@ -76,16 +62,16 @@ std::optional<DeviceNumber> Below(Env& env, const DeviceNumber& device) {
   const std::string directory = "/sys/dev/block/" + NameOf(device);
   if (env.files.Info(directory + "/partition").ok()) {
     // The kernel follows the link first, so this is the disk that the partition is a part of.
-    const auto disk = ReadText(env, directory + "/../dev");
+    const auto disk = ReadText(env.files, directory + "/../dev");
     return disk ? ParseDevice(*disk) : std::nullopt;
   }
-  if (const auto file = ReadText(env, directory + "/loop/backing_file")) {
+  if (const auto file = ReadText(env.files, directory + "/loop/backing_file")) {
     return DeviceOf(env, *file);
   }
   const std::string lower = directory + "/slaves";
   const auto names = env.files.List(lower);
   if (!names.ok() || names.value().size() != 1) return std::nullopt;
-  const auto text = ReadText(env, lower + "/" + names.value().front() + "/dev");
+  const auto text = ReadText(env.files, lower + "/" + names.value().front() + "/dev");
   return text ? ParseDevice(*text) : std::nullopt;
 }
 

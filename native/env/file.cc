@@ -7,6 +7,7 @@ namespace ringleader {
 namespace {
 
 constexpr uint64_t kCopyStepBytes = uint64_t{1} << 20;
+constexpr size_t kLongestText = 4096;
 
 }  // namespace
 
@@ -36,6 +37,18 @@ Status EnsureDirectory(FileSystem& files, const std::string& path) {
 Status RemoveIfThere(FileSystem& files, const std::string& path) {
   const Status removed = files.Remove(path);
   return removed.code() == Code::kNotFound ? Status::Ok() : removed;
+}
+
+std::optional<std::string> ReadText(FileSystem& files, const std::string& path) {
+  const auto file = files.Open(path, OpenMode::kRead);
+  if (!file.ok()) return std::nullopt;
+  std::string text(kLongestText, '\0');
+  const auto got =
+      file.value()->ReadAt(0, MutableBytes(reinterpret_cast<uint8_t*>(text.data()), text.size()));
+  if (!got.ok()) return std::nullopt;
+  text.resize(got.value());
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
 }
 
 Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_view what) {

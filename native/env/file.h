@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,9 @@ std::string ParentPath(std::string_view path);
 Status EnsureDirectory(FileSystem& files, const std::string& path);
 Status RemoveIfThere(FileSystem& files, const std::string& path);
 
+// What a small file says, of the kernel's for the most part, which have no sizes: at most its first
+// 4 KiB, without the ends of lines behind it. nullopt where it cannot be read.
+std::optional<std::string> ReadText(FileSystem& files, const std::string& path);
 // Reads exactly into.size() bytes; a short file is kCorruption.
 Status ReadExactly(File& file, uint64_t offset, MutableBytes into, std::string_view what);
 // The first `size` bytes of one file over those of the other, unflushed; errors as ReadExactly's.

@@ -10,20 +10,8 @@
 namespace ringleader {
 namespace {
 
-constexpr size_t kLongestText = 4096;
 // Weight of what is new in the moving means.
 constexpr uint64_t kShare = 4;
-
-std::optional<std::string> ReadText(FileSystem& files, const std::string& path) {
-  const auto file = files.Open(path, OpenMode::kRead);
-  if (!file.ok()) return std::nullopt;
-  std::string text(kLongestText, '\0');
-  const auto got =
-      file.value()->ReadAt(0, MutableBytes(reinterpret_cast<uint8_t*>(text.data()), text.size()));
-  if (!got.ok()) return std::nullopt;
-  text.resize(got.value());
-  return text;
-}
 
 // The number that `text` begins with, which moves on behind it.
 std::optional<uint64_t> TakeNumber(std::string_view* text) {
