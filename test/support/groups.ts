@@ -203,6 +203,20 @@ export const agreement = (members: readonly Member[]): Promise<void> =>
     )
   })
 
+/** The replica of a group of two that agree, and a message with records that it has been sent. */
+export const twoAndRecords = async (t: ExecutionContext) => {
+  const group = new Group(t)
+  const sent: Sent[] = []
+  group.network.onSend = (message) => sent.push(message)
+  const [one, two] = await group.start(2)
+  if (!one || !two) throw new Error('a group of two has two members')
+  await one.env.database('rows').put('a', 1)
+  await agreement(group.members)
+  const records = sent.find(({ from, record }) => from === 1 && record.byteLength > 0)
+  if (!records) throw new Error('nothing has been shipped')
+  return { two, records }
+}
+
 /** Writes until the log of the member no longer has what it began with. */
 export const writeBeyondTheLog = async ({ env }: Member): Promise<void> => {
   const rows = env.database('rows')

@@ -9,6 +9,7 @@ import {
   agreement,
   Group,
   heard,
+  twoAndRecords,
   until,
   writeBeyondTheLog,
   type Member,
@@ -106,16 +107,8 @@ test('a member that has failed says with what, and has ended', async (t) => {
 })
 
 test('messages of other wire versions are refused by their names, and counted', async (t) => {
-  const group = new Group(t)
-  const sent: Sent[] = []
-  group.network.onSend = (message) => sent.push(message)
-  const [one, two] = await group.start(2)
-  if (!one || !two) return
-  await one.env.database('rows').put('a', 1)
-  await agreement(group.members)
-  const found = sent.find(({ from, record }) => from === 1 && record.byteLength > 0)
-  if (!found) throw new Error('nothing has been shipped')
-  const { control, record } = found
+  const { two, records } = await twoAndRecords(t)
+  const { control, record } = records
   const before = two.rep.stat()
   const [later, former] = [ofVersion(control, record, 2), ofVersion(control, record, 0)]
   for (const [bytes, code] of [

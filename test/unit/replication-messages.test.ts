@@ -6,7 +6,7 @@ import { Replication, RingleaderError, sendFlags, type ErrorCode, type Send } fr
 
 import { openEnvironment } from '../support/environments.js'
 import { fakeMember } from '../support/fake-replication.js'
-import { agreement, Group, Network, quickGroup, until, type Sent } from '../support/groups.js'
+import { agreement, Group, Network, quickGroup, twoAndRecords, until } from '../support/groups.js'
 
 const none = new Uint8Array(0)
 const codeOf = async (call: Promise<unknown>): Promise<ErrorCode | undefined> => {
@@ -20,15 +20,7 @@ const codeOf = async (call: Promise<unknown>): Promise<ErrorCode | undefined> =>
 }
 
 test('hostile messages are refused, counted, and change nothing', async (t) => {
-  const group = new Group(t)
-  const sent: Sent[] = []
-  group.network.onSend = (message) => sent.push(message)
-  const [one, two] = await group.start(2)
-  if (!one || !two) return
-  await one.env.database('rows').put('a', 1)
-  await agreement(group.members)
-  const records = sent.find(({ from, record }) => from === 1 && record.byteLength > 0)
-  if (!records) throw new Error('nothing has been shipped')
+  const { two, records } = await twoAndRecords(t)
   const { control, record } = records
   const before = two.rep.stat()
   const flipped = control.slice()
