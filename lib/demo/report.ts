@@ -1,7 +1,18 @@
 // How the jobs print what they have found.
 
-/** A line for each value, in the words for it. */
-export const printTable = <Name extends string>(
+export const digits = (value: number, count: number): number => Number(value.toFixed(count))
+
+/** What was looked at, what was found, and what should have been. */
+export type Expectation = readonly [what: string, value: number, right: number]
+
+/** In words, what is not as it should be; empty: nothing. */
+export const differences = (expected: readonly Expectation[]): string[] =>
+  expected
+    .filter(([, value, right]) => value !== right)
+    .map(([what, value, right]) => `${what}: ${value}, and ${right} are right`)
+
+// A line for each value, in the words for it.
+const printTable = <Name extends string>(
   summary: Record<Name, number>,
   words: Record<Name, string>,
 ): void => {
@@ -17,4 +28,31 @@ export const exampleLine = (name: string, countries: ReadonlyMap<string, number>
   const total = byCount.reduce((sum, [, count]) => sum + count, 0)
   const parts = byCount.map(([country, count]) => `${country} ${count}`)
   return `${name}: ${total} ${total === 1 ? 'city' : 'cities'}, ${parts.join(', ') || 'nowhere'}`
+}
+
+export interface Report<Name extends string> {
+  summary: Record<Name, number>
+  words: Record<Name, string>
+  problems: readonly string[]
+  /** What follows for a reader where there are no problems. */
+  conclusion: readonly string[]
+  json: boolean
+}
+
+/** Prints it, as a table or as JSON; the exit code of the job. */
+export const report = <Name extends string>({
+  summary,
+  words,
+  problems,
+  conclusion,
+  json,
+}: Report<Name>): number => {
+  if (json) console.log(JSON.stringify({ ...summary, problems }))
+  else printTable(summary, words)
+  if (problems.length > 0) {
+    console.error(`\nnot as it should be:\n${problems.join('\n')}`)
+    return 1
+  }
+  if (!json) for (const line of conclusion) console.log(`\n${line}`)
+  return 0
 }

@@ -25,7 +25,7 @@ import { Environment } from '../../index.js'
 import { checkNewDirectory, positive } from '../arguments.js'
 import { loadCities, type City } from '../cities.js'
 import { showProgress } from '../progress.js'
-import { exampleLine, printTable } from '../report.js'
+import { exampleLine, report } from '../report.js'
 import { checkMember, type MemberFindings } from './check-member.js'
 import { Run, type RunResult } from './run.js'
 import { problemsOf, summarize, words } from './summary.js'
@@ -147,21 +147,11 @@ const runIn = async (directory: string, options: Options, stop: AbortSignal): Pr
   const all = await checkAll(directories, wanted, options.example, stop)
   const summary = summarize(records, batchSize, result, all)
   const problems = problemsOf(summary, all)
-  if (json) console.log(JSON.stringify({ ...summary, problems }))
-  else printTable(summary, words)
-  if (problems.length > 0) {
-    console.error(`\nnot as it should be:\n${problems.join('\n')}`)
-    return 1
-  }
-  if (!json) {
-    for (const { example } of all.slice(-1)) {
-      console.log(`\n${exampleLine(options.example, example)}`)
-    }
-    console.log(
-      '\nnothing lost: every city is on every member, by its id, its name and its country',
-    )
-  }
-  return 0
+  const conclusion = [
+    ...all.slice(-1).map(({ example }) => exampleLine(options.example, example)),
+    'nothing lost: every city is on every member, by its id, its name and its country',
+  ]
+  return report({ summary, words, problems, conclusion, json })
 }
 
 /** Its exit code. */

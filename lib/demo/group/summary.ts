@@ -1,8 +1,7 @@
 // What the job of the group says at its end.
+import { differences, digits, type Expectation } from '../report.js'
 import type { MemberFindings as Findings } from './check-member.js'
 import type { RunResult } from './run.js'
-
-const digits = (value: number, count: number) => Number(value.toFixed(count))
 
 export const summarize = (records: number, batchSize: number, run: RunResult, all: Findings[]) => {
   const least = (of: (findings: Findings) => number) => Math.min(...all.map(of))
@@ -62,16 +61,14 @@ export const words: Record<keyof Summary, string> = {
 export const problemsOf = (summary: Summary, all: readonly Findings[]): string[] => {
   const { cities } = summary
   const ofMembers = all.flatMap((found, i) => {
-    const rows: [what: string, value: number, right: number][] = [
+    const rows: Expectation[] = [
       ['found by id', found.found, cities],
       ['found by name', found.foundByName, cities],
       ['found by country', found.foundByCountry, cities],
       ['lost', found.lost, 0],
       [words.strays, found.strays, 0],
     ]
-    return rows.map(([what, value, right]) => ({ what: `member ${i + 1}: ${what}`, value, right }))
+    return rows.map(([what, ...rest]): Expectation => [`member ${i + 1}: ${what}`, ...rest])
   })
-  return [{ what: words.tornCities, value: summary.tornCities, right: 0 }, ...ofMembers]
-    .filter(({ value, right }) => value !== right)
-    .map(({ what, value, right }) => `${what}: ${value}, and ${right} are right`)
+  return differences([[words.tornCities, summary.tornCities, 0], ...ofMembers])
 }

@@ -21,7 +21,7 @@ import { checkEnvironment } from '../check.js'
 import { loadCities } from '../cities.js'
 import { LoadJob } from './load-job.js'
 import { showProgress } from '../progress.js'
-import { exampleLine, printTable } from '../report.js'
+import { exampleLine, report } from '../report.js'
 import { checkNewDirectory, positive } from '../arguments.js'
 import { deal } from './share.js'
 import { problemsOf, summarize, words } from './summary.js'
@@ -93,15 +93,9 @@ export const runProcesses = async (args: string[]): Promise<number> => {
   })
   const summary = summarize(cities.length, batchSize, loading, findings)
   const problems = problemsOf(summary, findings)
-  if (json) console.log(JSON.stringify({ ...summary, problems }))
-  else printTable(summary, words)
-  if (problems.length > 0) {
-    console.error(`\nnot as it should be:\n${problems.join('\n')}`)
-    return 1
-  }
-  if (!json) {
-    console.log(`\n${exampleLine(options.example, example)}`)
-    console.log('\nnothing lost: every city is found by its id, its name and its country')
-  }
-  return 0
+  const conclusion = [
+    exampleLine(options.example, example),
+    'nothing lost: every city is found by its id, its name and its country',
+  ]
+  return report({ summary, words, problems, conclusion, json })
 }

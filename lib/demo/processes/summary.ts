@@ -1,9 +1,8 @@
 // What the demonstration says at its end.
 import type { Findings } from '../check.js'
+import { differences, digits } from '../report.js'
 import type { Loading } from './load-job.js'
 import { rowsPerCity } from '../tables.js'
-
-const digits = (value: number, count: number) => Number(value.toFixed(count))
 
 export const summarize = (
   records: number,
@@ -67,7 +66,7 @@ export const words: Record<keyof Summary, string> = {
 /** What is not as it should be; empty: nothing. */
 export const problemsOf = (summary: Summary, { counts }: Findings): string[] => {
   const { cities } = summary
-  const expected: [what: string, value: number, right: number][] = [
+  return differences([
     [words.foundById, summary.foundById, cities],
     [words.foundByName, summary.foundByName, cities],
     [words.foundByCountry, summary.foundByCountry, cities],
@@ -77,8 +76,5 @@ export const problemsOf = (summary: Summary, { counts }: Findings): string[] => 
     ['rows of cities', counts.cities, cities],
     ['rows of byName', counts.byName, cities],
     ['rows of byCountry', counts.byCountry, cities],
-  ]
-  return expected
-    .filter(([, value, right]) => value !== right)
-    .map(([what, value, right]) => `${what}: ${value}, and ${right} are right`)
+  ])
 }
