@@ -43,8 +43,13 @@ const until = async (condition: () => boolean): Promise<void> => {
 
 const openMember = async (memberId: number, path: string) => {
   const env = await Environment.open(path, { groupId: '0123456789abcdef0123456789abcdef' })
-  // Members that are cut off from each other do not call elections.
-  const replication = env.replication({ memberId, members: 2, electionTimeoutMs: 600_000 })
+  // Members that are cut off from each other do not call elections, and send on.
+  const replication = env.replication({
+    memberId,
+    members: 2,
+    electionTimeoutMs: 600_000,
+    limitBytes: 0,
+  })
   return { env, replication, log: () => env.stat().log }
 }
 type Member = Awaited<ReturnType<typeof openMember>>

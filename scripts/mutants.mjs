@@ -51,6 +51,7 @@ const mutants = [
       'hostile messages are refused, counted, and change nothing',
     ],
   },
+  { name: 'JoinAcrossGap', tests: ['engine_arrival.what_a_batch_lacks_is_missing'] },
   { name: 'PermanentEarly', tests: ['engine_arrival.what_is_permanent_is_flushed'] },
   {
     name: 'FailedBeforeFlush',

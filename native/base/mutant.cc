@@ -144,6 +144,7 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(OneLane),
     RL_MUTANT_NAME(UnboundedOutbox),
     RL_MUTANT_NAME(AnswerAll),
+    RL_MUTANT_NAME(JoinAcrossGap),
     RL_MUTANT_NAME(TakeTornBatch),
     RL_MUTANT_NAME(PermanentEarly),
     RL_MUTANT_NAME(FailedBeforeFlush),
@@ -159,6 +160,9 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(RingTrustHead),
     RL_MUTANT_NAME(RingSleepBlind),
     RL_MUTANT_NAME(RingSkipSeals),
+    RL_MUTANT_NAME(SkipMeetingProof),
+    RL_MUTANT_NAME(SkipMeetingUser),
+    RL_MUTANT_NAME(SwitchEarly),
 };
 
 constexpr bool InOrder() {

@@ -131,6 +131,7 @@ enum class Mutant : uint8_t {
   kOneLane,                    // records go before heartbeats where they were there first
   kUnboundedOutbox,            // what a transport does not take is kept without a limit
   kAnswerAll,                  // a request is answered with all there is, whatever the limit
+  kJoinAcrossGap,              // messages of a batch are joined although some are missing
   kTakeTornBatch,              // messages are taken of bytes that end inside one
   kPermanentEarly,             // messages are called permanent before they are flushed
   kFailedBeforeFlush,          // sends are told to have failed before the own disk has them
@@ -146,6 +147,9 @@ enum class Mutant : uint8_t {
   kRingTrustHead,              // a reader of a ring may say that it has read what was not written
   kRingSleepBlind,             // who goes to sleep does not look once more
   kRingSkipSeals,              // memory of a ring may be such as others can still change
+  kSkipMeetingProof,           // who meets for a ring is believed whatever he proves
+  kSkipMeetingUser,            // a unix socket of any user is as good as one of the own
+  kSwitchEarly,                // a link reads its ring before it has all that came over TCP
   kCount,
 };
 

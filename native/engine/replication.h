@@ -146,11 +146,16 @@ class Replication {
     ArrivalReport report;
     uint32_t left = 0;  // messages that have not come to anything yet
   };
+  // Who is to be told of a message, or of so many that have been put together to one.
+  struct Reply {
+    std::shared_ptr<Arrival> arrival;
+    uint32_t messages = 1;
+  };
   struct Item {
     Event event;
     std::shared_ptr<const std::vector<uint8_t>> bytes;  // what a received message refers to
     uint64_t size = 0;                                  // of it, as part of the inbox
-    std::shared_ptr<Arrival> arrival;
+    Reply reply;
   };
   // What the application is told of the step of a message.
   struct Outcome {
@@ -182,12 +187,12 @@ class Replication {
   Status Decode(Bytes control, Bytes payload, MemberId from, Item* item) const;
   Status Push(std::vector<Item> items);
   bool TakeInbox();
-  void Judge(const Heard& heard, Lsn before, std::shared_ptr<Arrival> arrival);
+  void Judge(const Heard& heard, Lsn before, Reply reply);
   MessageResult ResultOf(const Heard& heard) const;
   Lsn SafeEnd() const;
   void SettleArrivals();
   void DropArrivals(Lsn end);
-  void Conclude(std::shared_ptr<Arrival> arrival, MessageResult result, Lsn end);
+  void Conclude(Reply reply, MessageResult result, Lsn end);
   void NoteOutcome(const Notice& notice);
   void NoteFailedSends();
   void Send(const Message& message);
@@ -261,8 +266,8 @@ class Replication {
   bool switching_ = false;  // log and rows are being exchanged for those of a snapshot
   std::atomic<bool> keeping_tables_{false};
   bool failed_ = false;
-  std::optional<Outcome> outcome_;                         // of the message that is being looked at
-  std::multimap<Lsn, std::shared_ptr<Arrival>> arrivals_;  // by what has to be safe for them
+  std::optional<Outcome> outcome_;      // of the message that is being looked at
+  std::multimap<Lsn, Reply> arrivals_;  // by what has to be safe for them
   Lsn permanent_failed_;
   ReplicationCounters counters_;
 

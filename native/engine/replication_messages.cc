@@ -1,5 +1,6 @@
 // What comes in, what becomes of it, and what goes out.
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,36 @@ bool IsOfReign(const Body& body) {
   if (const auto* records = std::get_if<Records>(&body)) return records->from_primary;
   if (const auto* piece = std::get_if<SnapshotPiece>(&body)) return piece->from_primary;
   return std::holds_alternative<Heartbeat>(body) || std::holds_alternative<Outdated>(body);
+}
+
+// Whether `next` brings what follows `last` in the same log, from the same sender in the same
+// reign: then one message could have brought both. One in which a term begins stays by itself.
+bool GoesOn(const Message& last, const Message& next) {
+  const auto* one = std::get_if<Records>(&last.body);
+  const auto* two = std::get_if<Records>(&next.body);
+  if (one == nullptr || two == nullptr || !one->from_primary || !two->from_primary) return false;
+  const bool same_sender = last.from == next.from && last.to == next.to &&
+                           last.incarnation == next.incarnation && last.ballot == next.ballot;
+  const bool whole = one->end - one->previous.lsn == one->bytes.size() &&
+                     two->end - two->previous.lsn == two->bytes.size();
+  const bool behind = two->previous == Position{one->previous.term, one->end};
+  return same_sender && whole && (behind || RL_MUTANT(kJoinAcrossGap)) && one->terms.empty() &&
+         two->terms.empty() && one->bytes.size() + two->bytes.size() <= kMaxAppendBytes;
+}
+
+// Puts the records of `next` behind those of `last`, in the buffer in which both lie: `next` lies
+// behind, and its head is needed no more.
+void PutTogether(Message& last, const Message& next, std::vector<uint8_t>& buffer) {
+  auto& records = std::get<Records>(last.body);
+  const auto& added = std::get<Records>(next.body);
+  const size_t begin = static_cast<size_t>(records.bytes.data() - buffer.data());
+  const size_t end = begin + records.bytes.size();
+  std::memmove(buffer.data() + end, added.bytes.data(), added.bytes.size());
+  records.bytes = Bytes(buffer).subspan(begin, records.bytes.size() + added.bytes.size());
+  records.end = added.end;
+  records.commit = std::max(records.commit, added.commit);
+  records.log_end = added.log_end;
+  records.levels = added.levels;
 }
 
 }  // namespace
@@ -91,9 +122,9 @@ Status Replication::Receive(Bytes control, Bytes payload, MemberId from, uint64_
   if (!decoded.ok()) return Refuse(decoded);
   items.front().bytes = std::move(bytes);
   if (ticket != 0) {
-    items.front().arrival = std::make_shared<Arrival>();
-    items.front().arrival->report.ticket = ticket;
-    items.front().arrival->left = 1;
+    items.front().reply.arrival = std::make_shared<Arrival>();
+    items.front().reply.arrival->report.ticket = ticket;
+    items.front().reply.arrival->left = 1;
   }
   return Push(std::move(items));
 }
@@ -130,11 +161,22 @@ Status Replication::ReceiveMany(Bytes frames, MemberId from, uint64_t ticket) {
       (void)Refuse(decoded);
       continue;
     }
+    ++arrival->left;
+    const Message& message = std::get<ringleader::Receive>(item.event).message;
+    if (!items.empty()) {
+      Item& before = items.back();
+      Message& last = std::get<ringleader::Receive>(before.event).message;
+      if (GoesOn(last, message)) {
+        PutTogether(last, message, *bytes);
+        before.size += item.size;
+        ++before.reply.messages;
+        continue;
+      }
+    }
     item.bytes = bytes;
-    item.arrival = arrival;
+    item.reply.arrival = arrival;
     items.push_back(std::move(item));
   }
-  arrival->left = static_cast<uint32_t>(items.size());
   if (!items.empty()) return Push(std::move(items));
   listener_->OnArrival(arrival->report);
   return Status::Ok();
@@ -148,12 +190,15 @@ void Replication::Do(Event event) {
 
 // All or none. Commands of this member take no room.
 Status Replication::Push(std::vector<Item> items) {
-  uint64_t bytes = 0;
-  for (const Item& item : items) bytes += item.size;
+  uint64_t bytes = 0, messages = 0;
+  for (const Item& item : items) {
+    bytes += item.size;
+    messages += item.reply.messages;
+  }
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (bytes > 0 && inbox_bytes_ + bytes > kMaxInboxBytes) {
-      dropped_.fetch_add(items.size(), std::memory_order_relaxed);  // statistics
+      dropped_.fetch_add(messages, std::memory_order_relaxed);  // statistics
       return Status(Code::kBusy, "too many messages wait");
     }
     inbox_bytes_ += bytes;
@@ -197,28 +242,28 @@ bool Replication::TakeInbox() {
     const Lsn before = end_;
     outcome_.reset();
     Pass(std::move(item.event));
-    Judge(heard, before, std::move(item.arrival));
+    Judge(heard, before, std::move(item.reply));
   }
   return taken.size() == kTakenAtOnce;
 }
 
 // What has become of a message, now that the core has taken it and its records are in the log.
-void Replication::Judge(const Heard& heard, Lsn before, std::shared_ptr<Arrival> arrival) {
-  counters_.records_received += heard.records ? 1 : 0;
+void Replication::Judge(const Heard& heard, Lsn before, Reply reply) {
+  counters_.records_received += heard.records ? reply.messages : 0;
   counters_.record_bytes_received += heard.bytes;
-  counters_.records_repeated += heard.records && heard.end <= before ? 1 : 0;
+  counters_.records_repeated += heard.records && heard.end <= before ? reply.messages : 0;
   counters_.requests_received += heard.request ? 1 : 0;
   counters_.pieces_received += heard.piece ? 1 : 0;
   const MessageResult result = ResultOf(heard);
   if (result == MessageResult::kPermanent) {
     // Where it was there already, it is permanent as far as everything is.
     const Lsn end = std::min(LastEndWithin(heard.end), core_->state().replica.matched);
-    if (end <= heard.begin) return Conclude(std::move(arrival), MessageResult::kProcessed, {});
-    arrivals_.emplace(end, std::move(arrival));
+    if (end <= heard.begin) return Conclude(std::move(reply), MessageResult::kProcessed, {});
+    arrivals_.emplace(end, std::move(reply));
     return SettleArrivals();
   }
   const Lsn end = result == MessageResult::kNotPermanent ? heard.end : Lsn();
-  Conclude(std::move(arrival), result, end);
+  Conclude(std::move(reply), result, end);
 }
 
 MessageResult Replication::ResultOf(const Heard& heard) const {
@@ -267,30 +312,32 @@ void Replication::DropArrivals(Lsn end) {
   }
 }
 
-void Replication::Conclude(std::shared_ptr<Arrival> arrival, MessageResult result, Lsn end) {
-  ++counters_.results[static_cast<size_t>(result)];
-  if (arrival == nullptr) return;
-  ArrivalReport& report = arrival->report;
+void Replication::Conclude(Reply reply, MessageResult result, Lsn end) {
+  counters_.results[static_cast<size_t>(result)] += reply.messages;
+  if (reply.arrival == nullptr) return;
+  ArrivalReport& report = reply.arrival->report;
   report.result = result;
   switch (result) {
     case MessageResult::kPermanent:
       // The first one takes the place of what the messages before it were told.
-      report.lsn = report.permanent++ == 0 ? end : std::max(report.lsn, end);
+      report.lsn = report.permanent == 0 ? end : std::max(report.lsn, end);
+      report.permanent += reply.messages;
       break;
     case MessageResult::kNotPermanent:
-      ++report.not_permanent;
+      report.not_permanent += reply.messages;
       if (report.permanent == 0) report.lsn = std::max(report.lsn, end);
       break;
     case MessageResult::kIgnored:
-      ++report.ignored;
+      report.ignored += reply.messages;
       break;
     default:
-      ++report.processed;
+      report.processed += reply.messages;
       if (result == MessageResult::kProcessed) break;
       report.member = outcome_->member;
       report.contact = outcome_->contact;
   }
-  if (--arrival->left == 0) listener_->OnArrival(report);
+  reply.arrival->left -= reply.messages;
+  if (reply.arrival->left == 0) listener_->OnArrival(report);
 }
 
 // Of the step of a message: what the application is told of it.

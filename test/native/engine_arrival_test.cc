@@ -31,6 +31,30 @@ class Site : public MessageCarrier, public GroupListener {
     const std::lock_guard<std::mutex> lock(mutex_);
     other_ = other;
   }
+  // What it sends from now on goes nowhere; messages of records are kept.
+  void Record() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    other_ = nullptr;
+    recording_ = true;
+  }
+  std::vector<std::vector<uint8_t>> recorded() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return recorded_;
+  }
+  // Hands over messages in one batch, and waits for what they have come to.
+  ArrivalReport Take(const std::vector<std::vector<uint8_t>>& messages, uint32_t from) {
+    std::vector<uint8_t> bytes;
+    for (const auto& message : messages) bytes.insert(bytes.end(), message.begin(), message.end());
+    CHECK_OK(replication_->ReceiveMany(bytes, MemberId(from), 2));
+    ArrivalReport report;
+    Await([&] {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!batch_) return false;
+      report = *std::exchange(batch_, std::nullopt);
+      return true;
+    });
+    return report;
+  }
   // Sends of records fail from now on.
   void Break() { broken_.store(true, std::memory_order_release); }
 
@@ -60,10 +84,15 @@ class Site : public MessageCarrier, public GroupListener {
       return replication_->SendFailed(records->end);
     }
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (recording_ && records != nullptr) recorded_.push_back(bytes.Joined());
     if (other_ == nullptr) return;
     (void)other_->replication_->Receive(bytes.control, bytes.payload, id_, 1).ok();
   }
   void OnArrival(const ArrivalReport& report) override {
+    if (report.many) {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      batch_ = report;
+    }
     if (report.result != MessageResult::kPermanent) return;
     Believe(report.lsn);
     permanent_.store(report.lsn.value, std::memory_order_release);
@@ -85,8 +114,11 @@ class Site : public MessageCarrier, public GroupListener {
   const MemberId id_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Replication> replication_;
-  std::mutex mutex_;  // guards other_
+  mutable std::mutex mutex_;  // guards what follows
   Site* other_ = nullptr;
+  bool recording_ = false;
+  std::vector<std::vector<uint8_t>> recorded_;
+  std::optional<ArrivalReport> batch_;
   std::atomic<bool> broken_{false}, truthful_{true};
   std::atomic<uint64_t> permanent_{0}, failed_{0};
 };
@@ -116,6 +148,32 @@ TEST(engine_arrival, what_is_permanent_is_flushed) {
     two.Await([&] { return two.permanent() >= end.value; });
   }
   CHECK(two.truthful());
+}
+
+// A batch is put together to few messages: each of those in it has its own answer all the same.
+TEST(engine_arrival, what_a_batch_lacks_is_missing) {
+  Pair pair;
+  Site &one = pair.one, &two = pair.two;
+  const DatabaseId rows = MakeDatabase(one.store(), "rows");
+  const Lsn begun = PutRow(one.store(), KeyOf(rows, "a"), "value");
+  two.Await([&] { return two.permanent() >= begun.value; });
+  one.Record();
+  std::vector<Lsn> ends;
+  for (size_t i = 0; i < 6; ++i) {
+    ends.push_back(PutRow(one.store(), KeyOf(rows, std::to_string(i)), "value"));
+    one.Await([&] { return one.recorded().size() > i; });
+  }
+  const std::vector<std::vector<uint8_t>> all = one.recorded();
+  const ArrivalReport lacking = two.Take({all[0], all[1], all[3], all[4]}, 1);
+  CHECK_EQ(lacking.permanent, 2u);
+  CHECK_EQ(lacking.not_permanent, 2u);
+  CHECK_EQ(lacking.lsn.value, ends[1].value);
+  CHECK_EQ(two.store().log().End(Level::kMemory).value, ends[1].value);
+  const ArrivalReport whole = two.Take(all, 1);
+  CHECK_EQ(whole.permanent, 6u);
+  CHECK_EQ(whole.lsn.value, ends[5].value);
+  CHECK(two.truthful());
+  CHECK_EQ(RowsOf(*TakeView(two.store()), rows), RowsOf(*TakeView(one.store()), rows));
 }
 
 TEST(engine_arrival, what_could_not_be_sent_is_flushed_when_it_is_told) {
