@@ -160,9 +160,6 @@ constexpr Named kNames[] = {
     RL_MUTANT_NAME(RingTrustHead),
     RL_MUTANT_NAME(RingSleepBlind),
     RL_MUTANT_NAME(RingSkipSeals),
-    RL_MUTANT_NAME(SkipMeetingProof),
-    RL_MUTANT_NAME(SkipMeetingUser),
-    RL_MUTANT_NAME(SwitchEarly),
 };
 
 constexpr bool InOrder() {

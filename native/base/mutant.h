@@ -147,9 +147,6 @@ enum class Mutant : uint8_t {
   kRingTrustHead,              // a reader of a ring may say that it has read what was not written
   kRingSleepBlind,             // who goes to sleep does not look once more
   kRingSkipSeals,              // memory of a ring may be such as others can still change
-  kSkipMeetingProof,           // who meets for a ring is believed whatever he proves
-  kSkipMeetingUser,            // a unix socket of any user is as good as one of the own
-  kSwitchEarly,                // a link reads its ring before it has all that came over TCP
   kCount,
 };
 

@@ -45,7 +45,11 @@ void OnDeath() {
   }
 }
 
-void OnSignal(int) { OnDeath(); }
+// Deadly this time: see SA_RESETHAND.
+void OnSignal(int number) {
+  OnDeath();
+  raise(number);
+}
 
 // Sanitizers have their own way to end a program; what they do about a signal stays as it is.
 void WatchForDeath() {
@@ -55,7 +59,7 @@ void WatchForDeath() {
     struct sigaction action = {};
     if (sigaction(number, nullptr, &action) != 0 || action.sa_handler != SIG_DFL) continue;
     action.sa_handler = &OnSignal;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second time it is deadly
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
     sigaction(number, &action, nullptr);
   }
 }
